@@ -1,0 +1,240 @@
+--- Brings an answer from a backend to the client: whole when it is small, in pieces when it is a
+-- stream or large.
+--
+-- Until something is sent the attempt can still fail and another backend can take over; the
+-- functions return the error then. After that an error cuts the client's connection.
+
+local messages = require("apisix.plugins.dynamic-azure-openai.messages")
+local response = require("apisix.plugins.dynamic-azure-openai.response")
+local stream = require("apisix.plugins.dynamic-azure-openai.stream")
+local transport = require("apisix.plugins.dynamic-azure-openai.transport")
+local usage = require("apisix.plugins.dynamic-azure-openai.usage")
+
+local ngx = ngx
+local now = ngx.now
+local find = string.find
+local match = string.match
+local sub = string.sub
+local floor = math.floor
+local concat = table.concat
+
+-- where the usage of an answer is looked for that is too large to be held
+local TAIL = 16384
+
+-- a burst is served for this many turns before others get theirs
+local TURNS = 32
+
+local _M = {}
+
+
+local function note_first_output(r)
+    r.ttft_ms = floor((now() - r.attempt_started) * 1000)
+end
+
+
+-- A loop over data that has already arrived never waits; this lets other requests run.
+local function take_turns(turn, since)
+    if turn < TURNS then
+        return turn + 1, since
+    end
+    local at = now()
+    if at == since then
+        ngx.sleep(0)
+    end
+    return 0, now()
+end
+
+
+local function send(r, res, bytes, keep_length)
+    if not r.sent then
+        response.head(r, res.status, res.fields, keep_length)
+    end
+    return response.send(r, bytes)
+end
+
+
+local function client_left(res)
+    transport.close(res)
+    return ngx.exit(499)
+end
+
+
+local function cut_stream(r, res, st)
+    transport.close(res)
+    r.cut = true
+    r.usage, r.model = st.usage, st.model
+    response.send(r, messages.stream_error(st.at_boundary))
+    return response.cut()
+end
+
+
+local function end_stream(r, res, st)
+    local rest = stream.finish(st)
+    r.usage, r.model = st.usage, st.model
+    transport.done(res)
+    if rest ~= "" or not r.sent then
+        send(r, res, rest)
+    end
+    r.completed = true
+    return true
+end
+
+
+-- How long the next read may wait: while the head is held, no longer than the hold lasts.
+local function next_wait(r, res, st, hold_until)
+    local ms = r.pool.settings.read_timeout_ms
+    if st.in_head and hold_until then
+        local left = floor((hold_until - now()) * 1000)
+        ms = left < 1 and 1 or left
+    end
+    transport.set_read_timeout(res, ms)
+end
+
+
+-- The hold is over and nothing decided: what is there goes out, and the wait goes on.
+local function open_head(r, res, st)
+    transport.set_read_timeout(res, r.pool.settings.read_timeout_ms)
+    local out = stream.open(st)
+    return out == "" or send(r, res, out)
+end
+
+
+local function on_chunk(r, res, st, chunk)
+    local was_head = st.in_head
+    local out, first = stream.push(st, chunk)
+    if not out then
+        return nil
+    end
+    if first then
+        note_first_output(r)
+    end
+    if was_head and not st.in_head then
+        transport.set_read_timeout(res, r.pool.settings.read_timeout_ms)
+    end
+    return out == "" or send(r, res, out)
+end
+
+
+--- Relays an event stream.
+-- @tparam table r request state
+-- @tparam table res answer of `transport.request`
+-- @treturn boolean|nil true when the client has it all; nil when nothing was sent yet and another
+--   backend may be tried
+-- @treturn string|nil transport error
+-- @treturn table|nil the stream's state, when its head carried an error event
+function _M.events(r, res)
+    local settings = r.pool.settings
+    local st = stream.new(r.injected, settings.stream_hold_bytes)
+    local hold_until
+    local turn, since = 0, 0
+    while true do
+        local chunk, err = transport.read(res)
+        if chunk then
+            if not hold_until then
+                hold_until = now() + settings.stream_hold_ms / 1000
+            end
+            local there = on_chunk(r, res, st, chunk)
+            if there == nil then
+                return nil, nil, st
+            end
+            if not there then
+                return client_left(res)
+            end
+            if st.in_head then
+                next_wait(r, res, st, hold_until)
+            end
+            turn, since = take_turns(turn, since)
+
+        elseif not err then
+            return end_stream(r, res, st)
+
+        elseif st.in_head and hold_until and find(err, "timeout", 1, true) then
+            if not open_head(r, res, st) then
+                return client_left(res)
+            end
+
+        elseif r.sent then
+            return cut_stream(r, res, st)
+
+        else
+            return nil, err
+        end
+    end
+end
+
+
+-- The last top-level member of an answer whose beginning is gone. Only a `usage` object that is
+-- followed by nothing but simple members up to the end of the body can be it.
+local function usage_of_tail(tail)
+    local object = match(tail, '"usage"%s*:%s*(%b{})[^{}%[%]]*}%s*$')
+    return object and usage.read('{"usage":' .. object .. "}") or nil
+end
+
+
+local function relay_large(r, res, pieces)
+    local keep_length = res.framing == "length"
+    local bytes = concat(pieces)
+    local tail = sub(bytes, -TAIL)
+    local turn, since = 0, 0
+    while bytes do
+        if not send(r, res, bytes, keep_length) then
+            return client_left(res)
+        end
+        turn, since = take_turns(turn, since)
+        local err
+        bytes, err = transport.read(res)
+        if err then
+            transport.close(res)
+            r.cut = true
+            return response.cut()
+        end
+        if bytes then
+            tail = sub(tail .. bytes, -TAIL)
+        end
+    end
+    transport.done(res)
+    r.usage = usage_of_tail(tail)
+    r.completed = true
+    return true
+end
+
+
+local function relay_small(r, res, body)
+    transport.done(res)
+    if not res.headers["content-encoding"] then
+        r.usage, r.model = usage.read(body)
+    end
+    response.head(r, res.status, res.fields, false)
+    ngx.header["Content-Length"] = #body
+    r.ttft_ms = floor((now() - r.attempt_started) * 1000)
+    if not response.send(r, body) then
+        return ngx.exit(499)
+    end
+    r.completed = true
+    return true
+end
+
+
+--- Relays any other answer: held up to `json_hold_bytes`, so that a failure can still fail over.
+-- @tparam table r request state
+-- @tparam table res answer of `transport.request`
+-- @treturn boolean|nil true when the client has it all
+-- @treturn string|nil transport error; nothing was sent then
+function _M.body(r, res)
+    local limit = r.pool.settings.json_hold_bytes
+    local pieces, size = {}, 0
+    while size <= limit do
+        local data, err = transport.read(res)
+        if err then
+            return nil, err
+        end
+        if not data then
+            return relay_small(r, res, concat(pieces))
+        end
+        pieces[#pieces + 1] = data
+        size = size + #data
+    end
+    return relay_large(r, res, pieces)
+end
+
+return _M

@@ -1,0 +1,276 @@
+--- What happens to the bytes of a streamed answer between the backend and the client.
+--
+-- Pure: bytes in, bytes out; sockets and clocks are the caller's.
+--
+-- A stream has two states. In its *head* everything is held: the events before the first output
+-- (filter results without choices, role-only deltas, comments, `response.created`,
+-- `response.in_progress`), so that a failure there can still fail over. Then it *flows*: what
+-- arrives goes out, byte for byte. Two exceptions, both by whole events: the usage event is removed
+-- when the gateway had asked for it and the client had not, and with that an event that is not
+-- complete yet waits for its end.
+
+local cjson = require("cjson.safe")
+local sse = require("apisix.plugins.dynamic-azure-openai.sse")
+local usage = require("apisix.plugins.dynamic-azure-openai.usage")
+local outcome = require("apisix.plugins.dynamic-azure-openai.outcome")
+
+local find = string.find
+local sub = string.sub
+local type = type
+local pairs = pairs
+local concat = table.concat
+
+-- An event longer than this is not the usage event; its parts no longer wait for its end.
+local MAX_WAIT = 65536
+
+local QUIET_TYPES = {
+    ["response.created"] = true,
+    ["response.in_progress"] = true,
+    ["response.queued"] = true,
+}
+
+local _M = {}
+
+
+local function delta_has_output(delta)
+    for name, value in pairs(delta) do
+        if name ~= "role" and value ~= "" and value ~= cjson.null
+            and not (type(value) == "table" and next(value) == nil) then
+            return true
+        end
+    end
+    return false
+end
+
+
+local function choice_has_output(choice)
+    if type(choice) ~= "table" then
+        return false
+    end
+    local delta = choice.delta
+    if type(delta) == "table" and delta_has_output(delta) then
+        return true
+    end
+    local text = choice.text
+    local finish = choice.finish_reason
+    return (type(text) == "string" and text ~= "") or (finish ~= nil and finish ~= cjson.null)
+end
+
+
+local function has_output(event)
+    if type(event.type) == "string" then
+        return not QUIET_TYPES[event.type]
+    end
+    local choices = event.choices
+    if type(choices) ~= "table" then
+        return true
+    end
+    for i = 1, #choices do
+        if choice_has_output(choices[i]) then
+            return true
+        end
+    end
+    return false
+end
+
+
+--- A new stream.
+-- @tparam boolean injected whether the gateway asked for the usage event on its own
+-- @tparam number hold_bytes how much of the head is held at most
+-- @treturn table the stream's state: `in_head`, `usage`, `model`, `err` are for the caller to read
+function _M.new(injected, hold_bytes)
+    return {
+        injected = injected,
+        hold_bytes = hold_bytes,
+        in_head = true,
+        held = "",
+        scanned = 1,
+        tail = "",
+        passing = false,
+        usage = nil,
+        model = nil,
+        err = nil,
+        err_data = nil,
+        at_boundary = true,
+    }
+end
+
+
+-- Looks at the complete events of the head that were not looked at yet.
+-- Returns "error" or "output" when one of them decides.
+local function read_head(self)
+    local buf = self.held
+    while true do
+        local stop = sse.event_end(buf, self.scanned)
+        if not stop then
+            return nil
+        end
+        local data = sse.data(buf, self.scanned, stop)
+        self.scanned = stop + 1
+        if data then
+            local event = cjson.decode(data)
+            if type(event) ~= "table" then
+                return "output"
+            end
+            local err = outcome.event_error(event)
+            if err then
+                self.err, self.err_data = err, data
+                return "error"
+            end
+            if has_output(event) then
+                return "output"
+            end
+        end
+    end
+end
+
+
+local function note_usage(self, data)
+    local tokens, model = usage.read(data)
+    if tokens then
+        self.usage, self.model = tokens, model or self.model
+    end
+    return tokens ~= nil
+end
+
+
+local function is_bare_usage(data)
+    return find(data, '"choices"%s*:%s*%[%s*%]') ~= nil
+end
+
+
+-- Reads the usage out of complete events; drops the bare usage event when nobody asked for it.
+local function filter(self, buf)
+    local kept, from = nil, 1
+    local start = 1
+    while true do
+        local stop = sse.event_end(buf, start)
+        if not stop then
+            break
+        end
+        local data = sse.data(buf, start, stop)
+        if data and usage.mentioned(data) and note_usage(self, data)
+            and self.injected and is_bare_usage(data) then
+            kept = kept or {}
+            kept[#kept + 1] = sub(buf, from, start - 1)
+            from = stop + 1
+        end
+        start = stop + 1
+    end
+    if not kept then
+        return buf
+    end
+    kept[#kept + 1] = sub(buf, from)
+    return concat(kept)
+end
+
+
+-- Without injection bytes go out as they come; only a tail is kept aside to find the usage.
+local function observe(self, chunk)
+    local buf = self.tail == "" and chunk or self.tail .. chunk
+    local last = sse.last_event_end(buf)
+    if last > 0 and usage.mentioned(buf) then
+        filter(self, sub(buf, 1, last))
+    end
+    self.tail = last == #buf and "" or sub(buf, last + 1)
+    self.at_boundary = self.tail == ""
+    return chunk
+end
+
+
+-- The rest of an event that is too long to be the usage event.
+local function pass_long_event(self, chunk)
+    local stop = sse.event_end(self.tail .. chunk, 1)
+    if not stop then
+        self.tail = sub(self.tail .. chunk, -3)
+        return chunk, nil
+    end
+    self.passing = false
+    local taken = stop - #self.tail
+    self.tail = ""
+    return sub(chunk, 1, taken), sub(chunk, taken + 1)
+end
+
+
+local function remove_usage(self, chunk)
+    local before = ""
+    if self.passing then
+        local rest
+        before, rest = pass_long_event(self, chunk)
+        if not rest then
+            self.at_boundary = false
+            return before
+        end
+        chunk = rest
+    end
+    local buf = self.tail == "" and chunk or self.tail .. chunk
+    local last = sse.last_event_end(buf)
+    local out = last == #buf and buf or sub(buf, 1, last)
+    if last > 0 and usage.mentioned(out) then
+        out = filter(self, out)
+    end
+    local tail = last == #buf and "" or sub(buf, last + 1)
+    self.at_boundary = true
+    if #tail > MAX_WAIT then
+        out, self.passing, self.at_boundary = out .. tail, true, false
+        tail = sub(tail, -3)
+    end
+    self.tail = tail
+    return before == "" and out or before .. out
+end
+
+
+local function flow(self, chunk)
+    if self.injected then
+        return remove_usage(self, chunk)
+    end
+    return observe(self, chunk)
+end
+
+
+--- Lets the head go although nothing decided: its time is over.
+-- @tparam table self
+-- @treturn string bytes for the client, "" when there are none
+function _M.open(self)
+    local held = self.held
+    self.in_head, self.held = false, ""
+    return held == "" and "" or flow(self, held)
+end
+
+
+--- Takes bytes from the backend.
+-- @tparam table self
+-- @tparam string chunk
+-- @treturn string|nil bytes for the client; "" when there are none now, nil when an error event
+--   stood in the head (`err`, `err_data`)
+-- @treturn boolean whether these are the first bytes with output
+function _M.push(self, chunk)
+    if not self.in_head then
+        return flow(self, chunk), false
+    end
+    self.held = self.held == "" and chunk or self.held .. chunk
+    local verdict = read_head(self)
+    if verdict == "error" then
+        return nil, false
+    end
+    if verdict == "output" then
+        return _M.open(self), true
+    end
+    if #self.held > self.hold_bytes then
+        return _M.open(self), false
+    end
+    return "", false
+end
+
+
+--- Ends the stream.
+-- @tparam table self
+-- @treturn string what was still held, "" when nothing was
+function _M.finish(self)
+    local out = self.in_head and _M.open(self) or ""
+    local rest = self.injected and not self.passing and self.tail or ""
+    self.tail = ""
+    return out .. rest
+end
+
+return _M
