@@ -1,0 +1,5 @@
+--- The APISIX release that this host imitates.
+
+return {
+    VERSION = "3.18.0",
+}
