@@ -19,7 +19,9 @@ JSON_TYPE = "application/json"
 SSE_TYPE = "text/event-stream; charset=utf-8"
 DONE = b"data: [DONE]\n\n"
 
-_TEXT = "Hello| from| the| mock:| na\u00efve| caf\u00e9,| \u6f22\u5b57| \U0001f642\U0001f680| and| \u0434\u0430."
+_TEXT = (
+    "Hello| from| the| mock:| na\u00efve| caf\u00e9,| \u6f22\u5b57| \U0001f642\U0001f680| end\u2026"
+)
 _WORDS = tuple(_TEXT.split("|"))
 SAFE = {
     name: {"filtered": False, "severity": "safe"}

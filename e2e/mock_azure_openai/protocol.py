@@ -67,6 +67,11 @@ class Connection(H11Protocol):
         self.gone.set()
 
     @property
+    def is_answering(self) -> bool:
+        """Whether a request came whose answer is not complete."""
+        return self.cycle is not None and not self.cycle.response_complete
+
+    @property
     def request(self) -> h11.Request:
         """The head of the request that is being served."""
         recorder = self.conn

@@ -60,6 +60,12 @@ class _Server(uvicorn.Server):
         self._core.stopping = True
         self._stop.set()
 
+    def cut_in_flight(self) -> None:
+        """End the connections that have an answer under way; on the loop's thread."""
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, Connection) and connection.is_answering:
+                connection.transport.abort()
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:
             server.close()
@@ -114,6 +120,11 @@ class MockAzureOpenAI:
     def key(self) -> str:
         """The first of the keys; empty when none is asked for."""
         return self._core.api_keys[0] if self._core.api_keys else ""
+
+    @property
+    def running(self) -> bool:
+        """Whether it listens."""
+        return self._server is not None
 
     @property
     def url(self) -> str:
@@ -211,9 +222,10 @@ class MockAzureOpenAI:
         return self._core.journal.totals()
 
     def reset(self) -> None:
-        """Forget script, journal and sums, and let held answers go."""
+        """Forget script, journal and sums, and cut the answers that are under way."""
         self.script(None)
-        self.release()
+        if self._server is not None:
+            self._on_loop(self._server.cut_in_flight)
         self._on_loop(self._core.journal.clear)
 
     def _on_loop(self, act: Callable[[], None]) -> None:
