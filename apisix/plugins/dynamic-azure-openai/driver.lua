@@ -62,12 +62,12 @@ local function detect(ctx, conf, max_body_size)
         return refuse(code)
     end
     ctx.azure_openai = r
-    ctx.var.request_type = r.scanned and r.scanned.stream and "ai_stream" or "ai_chat"
     ctx.ai_client_protocol = r.route.operation.protocol
     if r.route.operation.name == "models" then
         r.first = r.pool.backends[1]
 
     else
+        ctx.var.request_type = r.scanned.stream and "ai_stream" or "ai_chat"
         code = attempts.prepare(r)
         if code then
             telemetry.exhausted(r, code)

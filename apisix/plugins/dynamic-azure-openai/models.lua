@@ -1,9 +1,9 @@
 --- `GET /openai/v1/models`: the union over the backends.
 --
 -- Entries are copied as bytes, never decoded and encoded again. A backend with a list of
--- deployments contributes only those, and a mapped deployment appears under the client's name for it.
--- The result is kept for a minute; backends that fail are left out, and only when all fail does the
--- client see an error.
+-- deployments contributes only those, and a mapped deployment appears under the client's name
+-- for it. The result is kept for a minute; backends that fail are left out, and only when all fail
+-- does the client see an error.
 
 local cjson = require("cjson.safe")
 local json_scan = require("apisix.plugins.dynamic-azure-openai.json_scan")

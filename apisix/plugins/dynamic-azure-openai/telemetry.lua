@@ -166,7 +166,7 @@ function _M.finish(ctx, r)
     end
     r.finished = true
     if r.in_flight then
-        _M.attempt_ended(ctx, r, "client_gone", 499)
+        _M.attempt_ended(ctx, r, r.cut and "reset" or "client_gone", r.cut and 502 or 499)
     end
     if served(r) and r.deployment then
         learn(r.deployment)
