@@ -1,0 +1,1 @@
+"""Renderer: environment variables in, verified files for the engine and the collector out."""

@@ -1,0 +1,96 @@
+"""Which variable names are ours, and what to say about the ones that almost are."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import TYPE_CHECKING
+
+from renderer.errors import UnknownVariableError
+from renderer.indexed_env import GroupSpec
+from renderer.planned import PLANNED, PLANNED_BACKEND_FIELDS, PLANNED_CLIENT_FIELDS
+from renderer.settings import INJECTED_SCHEMES, Settings
+from renderer.values import hint
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+BACKEND_FIELDS = (
+    "ENDPOINT",
+    "KEY",
+    "NAME",
+    "PRIORITY",
+    "WEIGHT",
+    "AUTH_MODE",
+    "REGION",
+    "CAPACITY",
+    "DEPLOYMENTS",
+    "DEPLOYMENT_MAP",
+    "API_VERSION",
+    "MODE",
+)
+CLIENT_FIELDS = ("NAME", "KEY", "KEY_SECONDARY")
+
+BACKENDS = GroupSpec("AZURE_OPENAI_", (*BACKEND_FIELDS, *PLANNED_BACKEND_FIELDS))
+CLIENTS = GroupSpec("GATEWAY_CLIENT_", (*CLIENT_FIELDS, *PLANNED_CLIENT_FIELDS))
+
+SCALARS = tuple(sorted({*(name.upper() for name in Settings.model_fields), *PLANNED}))
+SCALAR_PREFIXES = (
+    "GATEWAY_",
+    "AI_PROXY_",
+    "AI_RATE_LIMIT_",
+    "LB_",
+    "FAILOVER_",
+    "COOLDOWN_",
+    "CIRCUIT_",
+    "LATENCY_",
+    "ENTRA_",
+    "KEY_VAULT_",
+)
+
+# what Kubernetes adds to every container for a service in the same namespace
+_SERVICE_LINK = re.compile(
+    r".+_SERVICE_(HOST|PORT(_.+)?)|.+_PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?"
+)
+_INDEXED = re.compile(r"(AZURE_OPENAI|GATEWAY_CLIENT)_[A-Z0-9_]+_[0-9]+")
+
+
+def without_service_links(env: Mapping[str, str]) -> dict[str, str]:
+    """Drop what Kubernetes injects: it may look like ours but nobody has set it."""
+    return {name: text for name, text in env.items() if not _is_service_link(name, text)}
+
+
+def _is_service_link(name: str, text: str) -> bool:
+    if _SERVICE_LINK.fullmatch(name):
+        return True
+    return text.startswith(INJECTED_SCHEMES) and not _INDEXED.fullmatch(name)
+
+
+def unknown_names(env: Mapping[str, str]) -> list[UnknownVariableError]:
+    """Return an error for each name under one of our prefixes that means nothing.
+
+    Names without an index under AZURE_OPENAI_ belong to the SDKs and are left alone.
+    """
+    return [
+        UnknownVariableError(name, f"is not known{_nearest(name)}")
+        for name in sorted(env)
+        if name.startswith(SCALAR_PREFIXES) and name not in SCALARS and not _INDEXED.fullmatch(name)
+    ]
+
+
+def _nearest(name: str) -> str:
+    indexed = [f"{CLIENTS.prefix}{field}_0" for field in CLIENT_FIELDS]
+    return hint(name, (*SCALARS, *indexed)) or "; see docs/configuration.md for the names"
+
+
+def near_misses(env: Mapping[str, str]) -> list[str]:
+    """Return a warning for each name outside our prefixes that is one slip away from a setting."""
+    open_names = [name for name in SCALARS if not name.startswith(SCALAR_PREFIXES)]
+    warnings = []
+    for name in sorted(set(env) - set(SCALARS)):
+        if name.startswith((*SCALAR_PREFIXES, BACKENDS.prefix)):
+            continue
+        near = difflib.get_close_matches(name.upper(), open_names, n=1, cutoff=0.93)
+        if near:
+            warnings.append(f"{name}: is not a setting of the gateway; did you mean {near[0]}?")
+    return warnings
