@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,8 @@ import click
 
 from renderer.compile import Compiled, load_model
 from renderer.env_file import read_env_file
-from renderer.errors import ConfigurationError, RendererError
-from renderer.output import digest_of, publish
+from renderer.errors import ConfigurationError, PublicationError, RendererError
+from renderer.output import Owner, digest_of, publish
 from renderer.pipeline import masked, render
 
 if TYPE_CHECKING:
@@ -30,19 +31,34 @@ class Options:
     check: bool
     show: bool
     lua_path: str | None
+    owner: str | None
     as_json: bool
 
 
 @click.command()
-@click.option("--out", type=click.Path(path_type=Path), help="Folder that the set is published in.")
 @click.option(
-    "--env-file", type=click.Path(path_type=Path), help="KEY=VALUE lines on top of the environment."
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder that the set is published in.",
+)
+@click.option(
+    "--env-file",
+    type=click.Path(path_type=Path),
+    help="KEY=VALUE lines on top of the environment.",
 )
 @click.option("--check", is_flag=True, help="Compile and verify, write nothing.")
 @click.option(
-    "--print", "show", is_flag=True, help="Print the files, secrets redacted; no writing."
+    "--print",
+    "show",
+    is_flag=True,
+    help="Print the files, secrets redacted; no writing.",
 )
-@click.option("--lua-path", help="Folder that holds apisix/plugins, instead of GATEWAY_LUA_PATH.")
+@click.option(
+    "--lua-path", help="Folder that holds apisix/plugins, instead of GATEWAY_LUA_PATH."
+)
+@click.option(
+    "--owner", help="User that the engine's workers run as, when you are root."
+)
 @click.option("--json", "as_json", is_flag=True, help="Machine output on stdout.")
 @click.version_option(package_name="azure-ai-gateway")
 def main(**options: Any) -> None:
@@ -76,9 +92,21 @@ def run(options: Options, environ: Mapping[str, str]) -> None:
     elif options.check or options.out is None:
         _report("ok", compiled, files, options, written=False)
     else:
-        published = publish(files, options.out)
+        published = publish(files, options.out, _owner(options.owner))
         word = "published" if published.changed else "unchanged"
         _report(word, compiled, files, options, written=published.changed)
+
+
+def _owner(name: str | None) -> Owner | None:
+    if name is None:
+        return None
+    try:
+        user = pwd.getpwnam(name)
+    except KeyError:
+        raise PublicationError(
+            f"--owner: there is no user {name} on this machine"
+        ) from None
+    return Owner(user.pw_uid, user.pw_gid)
 
 
 def _print_files(compiled: Compiled, options: Options) -> None:
@@ -113,7 +141,9 @@ def _report(
         click.echo(json.dumps(result))
         return
     where = "" if word == "ok" else f" in {options.out}"
-    click.echo(f"{word} {digest[:12]}{where}: {backends} backend(s), {clients} client(s)")
+    click.echo(
+        f"{word} {digest[:12]}{where}: {backends} backend(s), {clients} client(s)"
+    )
 
 
 def fail(error: RendererError, *, as_json: bool) -> NoReturn:
@@ -124,7 +154,11 @@ def fail(error: RendererError, *, as_json: bool) -> NoReturn:
             "status": "error",
             "exit_code": error.exit_code,
             "errors": [
-                {"kind": type(item).__name__, "variable": item.variable, "problem": item.problem}
+                {
+                    "kind": type(item).__name__,
+                    "variable": item.variable,
+                    "problem": item.problem,
+                }
                 for item in problems
             ]
             or [{"kind": type(error).__name__, "problem": str(error)}],

@@ -37,6 +37,14 @@ DIGEST_CHARS = 12
 
 
 @dataclass(frozen=True, slots=True)
+class Owner:
+    """The user that the engine's workers run as."""
+
+    uid: int
+    gid: int
+
+
+@dataclass(frozen=True, slots=True)
 class PublishedSet:
     """A set on disk: its digest, its folder, and whether this run put it in force."""
 
@@ -61,15 +69,25 @@ def manifest_of(files: Mapping[str, bytes]) -> bytes:
         "engine": ENGINE,
         "digest": digest_of(files),
         "files": {
-            name: {"sha256": hashlib.sha256(files[name]).hexdigest(), "bytes": len(files[name])}
+            name: {
+                "sha256": hashlib.sha256(files[name]).hexdigest(),
+                "bytes": len(files[name]),
+            }
             for name in sorted(files)
         },
     }
     return (json.dumps(content, indent=2) + "\n").encode()
 
 
-def publish(files: Mapping[str, bytes], out_dir: Path) -> PublishedSet:
+def publish(
+    files: Mapping[str, bytes], out_dir: Path, owner: Owner | None = None
+) -> PublishedSet:
     """Put a set of files in force; the same set again touches nothing.
+
+    Args:
+        files: name and content of each file, without the manifest.
+        out_dir: the folder; it is made when it is not there.
+        owner: who has to read the files when it is not this user (root only).
 
     Raises:
         PublicationError: the folder cannot be written, or holds files that are not ours.
@@ -77,27 +95,37 @@ def publish(files: Mapping[str, bytes], out_dir: Path) -> PublishedSet:
     """
     try:
         out_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if owner:
+            os.chown(out_dir, owner.uid, owner.gid)
         with _locked(out_dir):
-            return _publish(files, out_dir)
+            return _publish(files, out_dir, owner)
     except OSError as error:
         where = error.filename if isinstance(error.filename, str) else str(out_dir)
-        raise PublicationError(f"could not write {where}: {error.strerror or error}") from error
+        raise PublicationError(
+            f"could not write {where}: {error.strerror or error}"
+        ) from error
 
 
-def _publish(files: Mapping[str, bytes], out_dir: Path) -> PublishedSet:
+def _publish(
+    files: Mapping[str, bytes], out_dir: Path, owner: Owner | None
+) -> PublishedSet:
     digest = digest_of(files)
     target = out_dir / f"{SET_PREFIX}{digest[:DIGEST_CHARS]}"
     previous = _current(out_dir)
     content = {**files, MANIFEST: manifest_of(files)}
     _refuse_foreign(out_dir, content)
-    if previous == target and _holds(target, content) and _links_stand(out_dir, content):
+    if (
+        previous == target
+        and _holds(target, content)
+        and _links_stand(out_dir, content)
+    ):
         return PublishedSet(digest, target, changed=False)
     _remove_leftovers(out_dir)
     if previous == target:
-        _repair(target, content)
+        _repair(target, content, owner)
     elif not _holds(target, content):
         shutil.rmtree(target, ignore_errors=True)
-        _write_set(out_dir, target, content)
+        _write_set(out_dir, target, content, owner)
     if previous and previous != target:
         _make_newer(target / "apisix.yaml", previous / "apisix.yaml")
     for name in content:
@@ -121,7 +149,7 @@ def _locked(out_dir: Path) -> Iterator[None]:
 def _current(out_dir: Path) -> Path | None:
     """Return the set in force, or None when there is none."""
     try:
-        target = out_dir / os.readlink(out_dir / CURRENT)  # noqa: PTH115
+        target = out_dir / os.readlink(out_dir / CURRENT)
     except OSError:
         return None
     return target if target.is_dir() else None
@@ -138,7 +166,9 @@ def _refuse_foreign(out_dir: Path, names: Mapping[str, bytes]) -> None:
 
 def _holds(target: Path, content: Mapping[str, bytes]) -> bool:
     try:
-        return all((target / name).read_bytes() == data for name, data in content.items())
+        return all(
+            (target / name).read_bytes() == data for name, data in content.items()
+        )
     except OSError:
         return False
 
@@ -148,37 +178,43 @@ def _links_stand(out_dir: Path, names: Mapping[str, bytes]) -> bool:
 
 
 def _points(path: Path, target: str) -> bool:
-    return path.is_symlink() and os.readlink(path) == target  # noqa: PTH115
+    return path.is_symlink() and os.readlink(path) == target
 
 
-def _write_set(out_dir: Path, target: Path, content: Mapping[str, bytes]) -> None:
+def _write_set(
+    out_dir: Path, target: Path, content: Mapping[str, bytes], owner: Owner | None
+) -> None:
     fresh = out_dir / NEW_SET
     fresh.mkdir(mode=0o700)
     fresh.chmod(0o700)
+    if owner:
+        os.chown(fresh, owner.uid, owner.gid)
     for name, data in content.items():
-        _write_file(fresh / name, data)
+        _write_file(fresh / name, data, owner)
     _sync(fresh)
     fresh.rename(target)
     _sync(out_dir)
 
 
-def _repair(target: Path, content: Mapping[str, bytes]) -> None:
+def _repair(target: Path, content: Mapping[str, bytes], owner: Owner | None) -> None:
     """Give the set in force its own content back, file by file."""
     for name, data in content.items():
         path = target / name
         if not path.is_file() or path.read_bytes() != data:
             fresh = target / f".{name}"
             fresh.unlink(missing_ok=True)
-            _write_file(fresh, data)
+            _write_file(fresh, data, owner)
             fresh.replace(path)
     _sync(target)
 
 
-def _write_file(path: Path, data: bytes) -> None:
+def _write_file(path: Path, data: bytes, owner: Owner | None) -> None:
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         # the mode given to open is cut by the umask
         os.fchmod(handle, 0o600)
+        if owner:
+            os.fchown(handle, owner.uid, owner.gid)
         rest = memoryview(data)
         while rest:
             rest = rest[os.write(handle, rest) :]
@@ -243,7 +279,11 @@ def read_published(out_dir: Path) -> tuple[PublishedSet, dict[str, bytes]]:
         files = {name: (directory / name).read_bytes() for name in manifest["files"]}
         digest = manifest["digest"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise PublicationError(f"{directory} is not a whole set; render it again") from error
+        raise PublicationError(
+            f"{directory} is not a whole set; render it again"
+        ) from error
     if digest_of(files) != digest:
-        raise PublicationError(f"{directory} does not match its manifest; render it again")
+        raise PublicationError(
+            f"{directory} does not match its manifest; render it again"
+        )
     return PublishedSet(digest, directory, changed=False), files
