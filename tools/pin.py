@@ -18,7 +18,7 @@ import click
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT = ROOT / "pyproject.toml"
-_BLOCK = re.compile(r"constraint-dependencies = \[\n.*?\n\]\n", re.DOTALL)
+_BLOCK = re.compile(r"constraint-dependencies = \[\n(?: .*\n)*\]\n")
 _OWN = "azure-ai-gateway"
 
 
@@ -34,9 +34,7 @@ def installed() -> dict[str, str]:
 
 def pinned() -> dict[str, str]:
     """Return the versions that pyproject.toml pins."""
-    lines = tomllib.loads(PYPROJECT.read_text())["tool"]["uv"].get(
-        "constraint-dependencies", []
-    )
+    lines = tomllib.loads(PYPROJECT.read_text())["tool"]["uv"].get("constraint-dependencies", [])
     return dict(line.split("==") for line in lines)
 
 
@@ -59,9 +57,7 @@ def upgrade() -> None:
 
 
 @click.command(help=__doc__)
-@click.option(
-    "--check", is_flag=True, help="Write nothing; fail when the pins are not what runs."
-)
+@click.option("--check", is_flag=True, help="Write nothing; fail when the pins are not what runs.")
 def main(*, check: bool) -> None:
     """Write or check the pins."""
     versions = installed()
@@ -71,11 +67,7 @@ def main(*, check: bool) -> None:
         write(installed())
         return
     pins = pinned()
-    wrong = [
-        f"{n} {v} (pinned: {pins.get(n)})"
-        for n, v in versions.items()
-        if pins.get(n) != v
-    ]
+    wrong = [f"{n} {v} (pinned: {pins.get(n)})" for n, v in versions.items() if pins.get(n) != v]
     if wrong:
         click.echo(
             f"not as pinned: {', '.join(wrong)}; run `make pin` or `make install`",
