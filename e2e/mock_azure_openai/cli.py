@@ -56,3 +56,7 @@ def main(  # noqa: PLR0913, PLR0917 -- click passes one argument for each option
     click.echo(f"mock Azure OpenAI {name!r} ready on {mock.url}")
     signal.sigwait(stop)
     mock.stop()
+
+
+if __name__ == "__main__":
+    main()

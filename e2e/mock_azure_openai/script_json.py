@@ -17,6 +17,7 @@ from .usage import Usage
 if TYPE_CHECKING:
     from pathlib import Path
 
+_LEAST_STATUS, _MOST_STATUS = 200, 599
 _PLACES = ("before_headers", "after_headers")
 _FRAMINGS = ("auto", "length", "chunked", "close")
 _STYLES = ("auto", "data", "error", "response.failed")
@@ -98,6 +99,10 @@ def _action(data: Any, where: str, base: Path | None) -> Action:
     _one_of(fields.get("framing", "auto"), _FRAMINGS, f"{where}.framing")
     if fields.get("error") is not None:
         _one_of(fields["error"], canned.NAMES, f"{where}.error")
+    status = fields.get("status")
+    if status is not None and not _LEAST_STATUS <= status <= _MOST_STATUS:
+        message = f"{status} is not between {_LEAST_STATUS} and {_MOST_STATUS}"
+        raise ScriptError(f"{where}.status: {message}")
     _raw_body(fields, where, base)
     return Action(**fields)
 

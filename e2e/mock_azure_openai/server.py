@@ -132,7 +132,9 @@ class MockAzureOpenAI:
         return f"http://{self.host}:{self.port}"
 
     def start(self) -> Self:
-        """Listen; OSError when the port is taken."""
+        """Listen, unless it does already; OSError when the port is taken."""
+        if self.running:
+            return self
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
