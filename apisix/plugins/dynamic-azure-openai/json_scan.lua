@@ -155,6 +155,27 @@ local function read_member(s, p, i, n, decode)
 end
 
 
+-- After a value: the offset of what follows the comma, or nil and the offset after the object.
+local function step(p, i, n, closing)
+    i = skip_space(p, i, n)
+    if i < n and p[i] == COMMA then
+        return skip_space(p, i + 1, n)
+    end
+    return nil, i < n and p[i] == closing and i + 1 or nil
+end
+
+
+-- Keeps where a wanted member's value is; returns the set of names that came twice.
+local function note(first, last, duplicates, name, from, to)
+    if first[name] then
+        duplicates = duplicates or {}
+        duplicates[name] = true
+    end
+    first[name], last[name] = from, to
+    return duplicates
+end
+
+
 --- Finds members of the object that starts at `from`.
 -- @tparam string s the text
 -- @tparam table wanted set of member names, `{model = true}`
@@ -163,7 +184,7 @@ end
 -- @treturn table|nil `{[name] = first byte, ...}`; nil when the text is not a JSON object
 -- @treturn table|string `{[name] = last byte, ...}`, or what is wrong
 -- @treturn number position of the object's `{`
--- @treturn string|nil a wanted name that occurs twice (its last value is in the tables)
+-- @treturn table|nil set of the wanted names that occur twice (their last value is in the tables)
 -- @treturn number position after the object's `}`
 function _M.members(s, wanted, from, decode)
     local p, n = ffi_cast(bytes_t, s), #s
@@ -171,30 +192,26 @@ function _M.members(s, wanted, from, decode)
     if i >= n or p[i] ~= OPEN_BRACE then
         return nil, "not a JSON object"
     end
-    local object_at = i + 1
-    local first, last, duplicate = {}, {}, nil
+    local first, last, object_at, duplicates = {}, {}, i + 1, nil
     i = skip_space(p, i + 1, n)
     if i < n and p[i] == CLOSE_BRACE then
         return first, last, object_at, nil, i + 2
     end
-    while true do
+    local stop
+    while i do
         local after, key, value_at = read_member(s, p, i, n, decode)
         if not after then
             return nil, "malformed JSON"
         end
         if wanted[key] then
-            duplicate = first[key] and key or duplicate
-            first[key], last[key] = value_at + 1, after
+            duplicates = note(first, last, duplicates, key, value_at + 1, after)
         end
-        i = skip_space(p, after, n)
-        if i < n and p[i] == CLOSE_BRACE then
-            return first, last, object_at, duplicate, i + 2
-        end
-        if i >= n or p[i] ~= COMMA then
-            return nil, "malformed JSON"
-        end
-        i = skip_space(p, i + 1, n)
+        i, stop = step(p, after, n, CLOSE_BRACE)
     end
+    if not stop then
+        return nil, "malformed JSON"
+    end
+    return first, last, object_at, duplicates, stop + 1
 end
 
 
@@ -223,23 +240,16 @@ function _M.elements(s, from)
     if i < n and p[i] == CLOSE_BRACKET then
         return spans
     end
-    while true do
+    local stop
+    while i do
         local after = skip_value(p, i, n)
         if not after then
             return nil
         end
         spans[#spans + 1], spans[#spans + 2] = i + 1, after
-        i = skip_space(p, after, n)
-        if i < n and p[i] == CLOSE_BRACKET then
-            return spans
-        end
-        if i >= n or p[i] ~= COMMA then
-            return nil
-        end
-        i = skip_space(p, i + 1, n)
+        i, stop = step(p, after, n, CLOSE_BRACKET)
     end
+    return stop and spans or nil
 end
-
-
 
 return _M

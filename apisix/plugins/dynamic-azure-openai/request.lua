@@ -7,6 +7,7 @@ local json_scan = require("apisix.plugins.dynamic-azure-openai.json_scan")
 
 local byte = string.byte
 local find = string.find
+local gmatch = string.gmatch
 local gsub = string.gsub
 local lower = string.lower
 local match = string.match
@@ -59,7 +60,8 @@ function _M.path(target)
     end
     path = gsub(path, "//+", "/")
     local dots = gsub(gsub(lower(path), "%%2e", "."), "%%25", "%%")
-    if find(dots .. "/", "/%.%.?/") or find(dots, "%2e", 1, true) or find(dots, "%2f", 1, true) then
+    if find(dots .. "/", "/%.%.?/") or find(dots, "%2e", 1, true) or find(dots, "%2f", 1, true)
+        or find(dots, "%5c", 1, true) then
         return nil
     end
     return path
@@ -93,12 +95,12 @@ end
 --   object_at, empty}`; nil on error
 -- @treturn string|nil code of the error in the catalogue of messages
 function _M.scan(body)
-    local first, last, object_at, duplicate, after =
+    local first, last, object_at, duplicates, after =
         json_scan.members(body, MEMBERS, 1, cjson.decode)
     if not first or not json_scan.only_space(body, after) then
         return nil, "invalid_json"
     end
-    if duplicate == "model" then
+    if duplicates and duplicates.model then
         return nil, "duplicate_member"
     end
     local model
@@ -113,7 +115,7 @@ function _M.scan(body)
         options_first = first.stream_options,
         options_last = last.stream_options,
         object_at = object_at,
-        empty = json_scan.only_space(sub(body, object_at + 1, after - 2), 1),
+        empty = find(body, "^%s*}", object_at + 1) ~= nil,
     }
 end
 
@@ -159,12 +161,11 @@ local function usage_edit(body, scanned)
     if byte(body, at) ~= OPEN_BRACE then
         return at, scanned.options_last, '{"include_usage":true}'
     end
-    local first, last, object_at, _, after =
-        json_scan.members(body, STREAM_OPTION_MEMBERS, at, cjson.decode)
+    local first, last = json_scan.members(body, STREAM_OPTION_MEMBERS, at, cjson.decode)
     if first and first.include_usage then
         return first.include_usage, last.include_usage, "true"
     end
-    local empty = not first or json_scan.only_space(sub(body, object_at + 1, after - 2), 1)
+    local empty = not first or find(body, "^%s*}", at + 1) ~= nil
     return at + 1, at, '"include_usage":true' .. (empty and "" or ",")
 end
 
@@ -204,19 +205,35 @@ function _M.body(body, scanned, model, include_usage)
 end
 
 
+-- Backends read names of parameters in any case, and decoded.
+local function names_version(parameter)
+    return lower(unescape(match(parameter, "^[^=]*"))) == "api-version"
+end
+
+
 --- The api-version of a query string.
 -- @tparam string|nil args `$args`
 -- @treturn string|nil
 function _M.api_version(args)
-    return args and match("&" .. args, "&api%-version=([^&]*)")
+    for parameter in gmatch(args or "", "[^&]+") do
+        if names_version(parameter) then
+            return match(parameter, "=(.*)$")
+        end
+    end
+    return nil
+end
+
+
+local function without_version(parameter)
+    return names_version(parameter) and "" or nil
 end
 
 
 -- Every occurrence goes, one comes: a backend that is pinned to a version must not see two.
 local function with_api_version(args, version)
-    local rest = gsub("&" .. (args or ""), "&api%-version=[^&]*", "")
-    rest = gsub(rest, "^&", "")
-    return rest == "" and "api-version=" .. version or rest .. "&api-version=" .. version
+    local kept = gsub("&" .. (args or ""), "&([^&]*)", without_version)
+    kept = sub(kept, 2)
+    return kept == "" and "api-version=" .. version or kept .. "&api-version=" .. version
 end
 
 
