@@ -5,6 +5,7 @@
 -- Nothing here changes a byte: callers use positions and forward the bytes as they came.
 
 local find = string.find
+local match = string.match
 local sub = string.sub
 local byte = string.byte
 local concat = table.concat
@@ -29,15 +30,17 @@ end
 
 
 --- Where the last complete event of a buffer ends.
+-- The patterns are anchored: without that a buffer that holds no end is searched once per byte.
 -- @tparam string buf received bytes
+-- @tparam[opt=1] number from where to look; what ends an event takes up to 3 bytes
 -- @treturn number position of its last byte; 0 when no event is complete
-function _M.last_event_end(buf)
+function _M.last_event_end(buf, from)
     local n = #buf
     if n >= 2 and byte(buf, n) == LF and byte(buf, n - 1) == LF then
         return n
     end
-    local _, _, lf = find(buf, ".*\n\r?\n()")
-    local _, _, cr = find(buf, ".*\r\r()")
+    local _, _, lf = find(buf, "^.*\n\r?\n()", from)
+    local _, _, cr = find(buf, "^.*\r\r()", from)
     local after = lf or 1
     if cr and cr > after then
         after = cr
@@ -55,11 +58,8 @@ function _M.data(buf, from, to)
     local first, rest
     while from <= to do
         local stop = find(buf, "[\r\n]", from) or to + 1
-        if stop > from and byte(buf, from) == 100 and sub(buf, from, from + 4) == "data:" then
-            local at = from + 5
-            if byte(buf, at) == 32 then
-                at = at + 1
-            end
+        local at = match(buf, "^data: ?()", from)
+        if at then
             local line = sub(buf, at, stop - 1)
             if not first then
                 first = line

@@ -23,6 +23,10 @@ local concat = table.concat
 -- An event longer than this is not the usage event; its parts no longer wait for its end.
 local MAX_WAIT = 65536
 
+-- The last event of a Responses stream repeats the whole answer, and the usage is in it. What is
+-- longer than this is not kept to be looked at.
+local MAX_KEPT = 4194304
+
 local QUIET_TYPES = {
     ["response.created"] = true,
     ["response.in_progress"] = true,
@@ -141,13 +145,9 @@ end
 
 -- Reads the usage out of complete events; drops the bare usage event when nobody asked for it.
 local function filter(self, buf)
-    local kept, from = nil, 1
-    local start = 1
-    while true do
-        local stop = sse.event_end(buf, start)
-        if not stop then
-            break
-        end
+    local kept, from, start = nil, 1, 1
+    local stop = sse.event_end(buf, start)
+    while stop do
         local data = sse.data(buf, start, stop)
         if data and usage.mentioned(data) and note_usage(self, data)
             and self.injected and is_bare_usage(data) then
@@ -156,6 +156,7 @@ local function filter(self, buf)
             from = stop + 1
         end
         start = stop + 1
+        stop = sse.event_end(buf, start)
     end
     if not kept then
         return buf
@@ -165,24 +166,13 @@ local function filter(self, buf)
 end
 
 
--- Without injection bytes go out as they come; only a tail is kept aside to find the usage.
-local function observe(self, chunk)
-    local buf = self.tail == "" and chunk or self.tail .. chunk
-    local last = sse.last_event_end(buf)
-    if last > 0 and usage.mentioned(buf) then
-        filter(self, sub(buf, 1, last))
-    end
-    self.tail = last == #buf and "" or sub(buf, last + 1)
-    self.at_boundary = self.tail == ""
-    return chunk
-end
-
-
--- The rest of an event that is too long to be the usage event.
+-- The rest of an event whose beginning was let go. Returns what belongs to it, and what follows
+-- its end; nil for the latter when it has not ended.
 local function pass_long_event(self, chunk)
     local stop = sse.event_end(self.tail .. chunk, 1)
     if not stop then
         self.tail = sub(self.tail .. chunk, -3)
+        self.at_boundary = false
         return chunk, nil
     end
     self.passing = false
@@ -192,39 +182,72 @@ local function pass_long_event(self, chunk)
 end
 
 
+-- Joins what came to what is kept of an unfinished event; returns both and where the last whole
+-- event in them ends.
+local function join(self, chunk)
+    local kept = #self.tail
+    local buf = kept == 0 and chunk or self.tail .. chunk
+    local last = sse.last_event_end(buf, kept > 3 and kept - 2 or 1)
+    self.tail = last == #buf and "" or sub(buf, last + 1)
+    return buf, last
+end
+
+
+-- Keeps no more of an unfinished event than its end needs to be seen.
+local function let_go(self)
+    self.passing = true
+    self.tail = sub(self.tail, -3)
+end
+
+
+-- Without injection bytes go out as they come; only a tail is kept aside to find the usage.
+local function observe(self, chunk)
+    local rest = chunk
+    if self.passing then
+        local _
+        _, rest = pass_long_event(self, chunk)
+        if not rest then
+            return chunk
+        end
+    end
+    local buf, last = join(self, rest)
+    if last > 0 and usage.mentioned(buf) then
+        filter(self, sub(buf, 1, last))
+    end
+    self.at_boundary = self.tail == ""
+    if #self.tail > MAX_KEPT then
+        let_go(self)
+    end
+    return chunk
+end
+
+
 local function remove_usage(self, chunk)
     local before = ""
     if self.passing then
         local rest
         before, rest = pass_long_event(self, chunk)
         if not rest then
-            self.at_boundary = false
             return before
         end
         chunk = rest
     end
-    local buf = self.tail == "" and chunk or self.tail .. chunk
-    local last = sse.last_event_end(buf)
+    local buf, last = join(self, chunk)
     local out = last == #buf and buf or sub(buf, 1, last)
     if last > 0 and usage.mentioned(out) then
         out = filter(self, out)
     end
-    local tail = last == #buf and "" or sub(buf, last + 1)
     self.at_boundary = true
-    if #tail > MAX_WAIT then
-        out, self.passing, self.at_boundary = out .. tail, true, false
-        tail = sub(tail, -3)
+    if #self.tail > MAX_WAIT then
+        out, self.at_boundary = out .. self.tail, false
+        let_go(self)
     end
-    self.tail = tail
     return before == "" and out or before .. out
 end
 
 
 local function flow(self, chunk)
-    if self.injected then
-        return remove_usage(self, chunk)
-    end
-    return observe(self, chunk)
+    return (self.injected and remove_usage or observe)(self, chunk)
 end
 
 
