@@ -6,7 +6,6 @@
 -- copies of the same configuration share one rotation.
 
 local byte = string.byte
-local find = string.find
 local format = string.format
 local gsub = string.gsub
 local match = string.match
@@ -47,10 +46,10 @@ end
 
 
 local function parse_endpoint(endpoint)
-    local scheme, rest = match(endpoint, "^(https?)://([^/]+)")
-    local host, port = match(rest, "^(%[.-%]):?(%d*)$")
+    local scheme, rest = match(endpoint or "", "^(https?)://([^/]+)$")
+    local host, port = match(rest or "", "^(%[.-%]):?(%d*)$")
     if not host then
-        host, port = match(rest, "^([^:]+):?(%d*)$")
+        host, port = match(rest or "", "^([^:]+):?(%d*)$")
     end
     local default = scheme == "https" and 443 or 80
     return scheme, host, tonumber(port) or default, default
@@ -115,7 +114,7 @@ local function compile_backend(instance, index)
         map = map,
         map_path = map_path,
         api_version = plain(provider_conf.api_version),
-        region = provider_conf.region,
+        region = plain(provider_conf.region),
         capacity = provider_conf.capacity,
     }
 end
@@ -295,8 +294,8 @@ end
 -- @treturn string|nil what is wrong
 function _M.check(conf)
     for _, instance in ipairs(conf.instances) do
-        local endpoint = instance.override and instance.override.endpoint
-        if not endpoint or not find(endpoint, "^https?://[^/]+$") then
+        local _, host = parse_endpoint(instance.override and instance.override.endpoint)
+        if not host then
             return false, "instance '" .. instance.name .. "': override.endpoint must be "
                 .. "scheme://host[:port]"
         end

@@ -17,6 +17,7 @@ local concat = table.concat
 local ipairs = ipairs
 local pairs = pairs
 local setmetatable = setmetatable
+local type = type
 
 local CACHE_SECONDS = 60
 local BODY_LIMIT = 8 * 1048576
@@ -62,7 +63,7 @@ function _M.merge(union, backend, body)
         local entry = sub(body, spans[i], spans[i + 1])
         local at, stop = json_scan.members(entry, ID)
         local id = at and at.id and cjson.decode(sub(entry, at.id, stop.id))
-        if id then
+        if type(id) == "string" then
             add(union, backend, entry, at.id, stop.id, id)
         end
     end
