@@ -36,32 +36,87 @@ local function add_part(n, value)
 end
 
 
---- Sends `code` with a body and ends the request. A table becomes JSON and a line feed; without a
--- code (nil, or text in its place) the body is sent and the request goes on.
-function _M.exit(code, ...)
+--- Registers func(code, body, headers, conf) -> code, body, headers: it sees the next exit of this
+-- request, with the body as it was given, before anything is sent.
+function _M.exit_insert_callback(func, conf)
+    local ngx_ctx = ngx.ctx
+    local funcs = ngx_ctx.apisix_exit_callback_funcs
+    if not funcs then
+        funcs = {}
+        ngx_ctx.apisix_exit_callback_funcs = funcs
+    end
+    funcs[#funcs + 1] = func
+    funcs[#funcs + 1] = conf or false
+end
+
+
+local function first_value(...)
+    for i = 1, select("#", ...) do
+        local value = (select(i, ...))
+        if value ~= nil then
+            return value
+        end
+    end
+end
+
+
+local function run_callbacks(funcs, code, body)
+    local headers = {}
+    for i = 1, #funcs, 2 do
+        code, body, headers = funcs[i](code, body, headers, funcs[i + 1] or nil)
+    end
+    for name, value in pairs(headers or {}) do
+        ngx_header[name] = value
+    end
+    return code, body
+end
+
+
+local function print_parts(...)
     clear(parts)
     local n = 0
-    if code and type(code) ~= "number" then
-        n = add_part(n, code)
-        code = nil
-    end
-    if code then
-        ngx.status = code
-    end
     for i = 1, select("#", ...) do
         n = add_part(n, (select(i, ...)))
     end
     if n > 0 then
         ngx_print(parts)
     end
-    if not code then
-        return
-    end
-    local ctx = ngx.ctx.api_ctx
+end
+
+
+local function finish(ngx_ctx, code)
+    local ctx = ngx_ctx.api_ctx
     if ctx and not ctx._resp_source then
         ctx._resp_source = "apisix"
     end
     return ngx_exit(code)
+end
+
+
+--- Sends `code` with a body and ends the request. A table becomes JSON and a line feed; without a
+-- code (nil, or text in its place) the body is sent and the request goes on.
+function _M.exit(code, ...)
+    if code and type(code) ~= "number" then
+        return _M.exit(nil, code, ...)
+    end
+    local ngx_ctx = ngx.ctx
+    local funcs = ngx_ctx.apisix_exit_callback_funcs
+    local body
+    if funcs then
+        code, body = run_callbacks(funcs, code, first_value(...))
+    end
+    if code then
+        ngx.status = code
+    end
+    if funcs then
+        print_parts(body)
+
+    else
+        print_parts(...)
+    end
+    if code then
+        return finish(ngx_ctx, code)
+    end
 end
 
 
