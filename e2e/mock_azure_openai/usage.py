@@ -67,12 +67,7 @@ def derive(body: Mapping[str, Any], deployment: str, visible: int) -> Usage:
     prompt = count_prompt(body)
     cached = prompt // 2 // _CACHE_STEP * _CACHE_STEP if prompt >= _CACHE_FROM else 0
     reasoning = _REASONING_TOKENS if visible and _REASONING_MODEL.match(deployment) else 0
-    return Usage(
-        prompt=prompt,
-        completion=visible + reasoning,
-        cached=cached,
-        reasoning=reasoning,
-    )
+    return Usage(prompt=prompt, completion=visible + reasoning, cached=cached, reasoning=reasoning)
 
 
 def chat_form(usage: Usage) -> dict[str, Any]:
