@@ -67,8 +67,8 @@ def settings(
 
 
 def _write_env(path: Path, values: Mapping[str, str]) -> None:
-    with path.open("x", opener=lambda p, flags: os.open(p, flags, 0o600)) as file:
-        file.writelines(f"{name}={value}\n" for name, value in values.items())
+    path.touch(0o600)
+    path.write_text("".join(f"{name}={value}\n" for name, value in values.items()))
 
 
 def _environment() -> dict[str, str]:
