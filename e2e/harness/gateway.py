@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -27,6 +28,14 @@ if TYPE_CHECKING:
     from .metrics import Metrics
 
 _ROOT = Path(__file__).parents[2]
+# The `gateway` command, which gets SIGTERM (PR_SET_PDEATHSIG, 1) when the test process is killed.
+_GATEWAY = """
+import ctypes, signal
+from runtime.cli import main
+ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+main()
+"""
+_PORT_TAKEN = re.compile(r":\d+ is in use|Address already in use", re.IGNORECASE)
 _START_SECONDS = 60.0
 _STOP_SECONDS = 30.0
 _STEP_SECONDS = 0.05
@@ -100,7 +109,7 @@ class Gateway:
                 self._wait_ready()
             except GatewayError as error:
                 self._kill()
-                if attempt + 1 == _START_TRIES or "in use" not in str(error):
+                if attempt + 1 == _START_TRIES or not _PORT_TAKEN.search(str(error)):
                     raise
             else:
                 return self
@@ -223,7 +232,7 @@ class Gateway:
     def _launch(self) -> None:
         self._ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
         self._write_env()
-        command = [sys.executable, "-m", "runtime.cli", "up", "--env-file", str(self._env_file())]
+        command = [sys.executable, "-c", _GATEWAY, "up", "--env-file", str(self._env_file())]
         command += ["--runtime", self.runtime, "--workdir", str(self.workdir)]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(

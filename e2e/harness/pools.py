@@ -52,6 +52,10 @@ class MockPool:
             mock.stop()
 
 
+def _key(variables: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(variables.items()))
+
+
 def _frozen(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
@@ -67,9 +71,9 @@ class GatewayPool:
         self, backends: Sequence[Backend], clients: Sequence[Client], env: Mapping[str, Any]
     ) -> Gateway:
         """Return a gateway with these settings; it may have served other tests before."""
-        key = tuple(sorted(environment.variables(backends, clients, env).items()))
+        key = _key(environment.variables(backends, clients, env))
         gateway = self._gateways.pop(key, None)
-        if gateway is not None and not gateway.is_ready():
+        if gateway is not None and (_key(gateway.variables) != key or not gateway.is_ready()):
             gateway.close()
             gateway = None
         if gateway is None:
