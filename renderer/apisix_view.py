@@ -113,9 +113,7 @@ def _route_plugins(model: GatewayModel) -> dict[str, Any]:
 
 def _ai_proxy_multi(model: GatewayModel) -> dict[str, Any]:
     transport = model.transport
-    driver = _driver(
-        model.routing, transport, debug_headers=model.request_log.debug_headers
-    )
+    driver = _driver(model.routing, transport, debug_headers=model.request_log.debug_headers)
     conf: dict[str, Any] = {
         "balancer": {"algorithm": "roundrobin"},
         "fallback_strategy": _strategy(model.routing.fallback_strategy),
@@ -138,9 +136,7 @@ def revision(conf: dict[str, Any]) -> str:
 
     The driver tells by it whether state that it built from the configuration is still good.
     """
-    driver = {
-        key: value for key, value in conf["azure_openai"].items() if key != "revision"
-    }
+    driver = {key: value for key, value in conf["azure_openai"].items() if key != "revision"}
     text = json.dumps({**conf, "azure_openai": driver}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -150,9 +146,7 @@ def _strategy(names: tuple[str, ...]) -> str | list[str]:
     return alone if names == (alone,) else list(names)
 
 
-def _driver(
-    routing: Routing, transport: Transport, *, debug_headers: bool
-) -> dict[str, Any]:
+def _driver(routing: Routing, transport: Transport, *, debug_headers: bool) -> dict[str, Any]:
     hashing: dict[str, Any] = {}
     if routing.algorithm == "chash":
         hashing["hash_on"] = routing.hash_on
@@ -199,20 +193,14 @@ def _instance(backend: Backend) -> dict[str, Any]:
 
 def _consumer(client: Client) -> dict[str, Any]:
     digests = [key.sha256 for key in client.keys]
-    return {
-        "username": client.name,
-        "plugins": {"azure-openai-auth": {"key_sha256": digests}},
-    }
+    return {"username": client.name, "plugins": {"azure-openai-auth": {"key_sha256": digests}}}
 
 
 def config_document(model: GatewayModel) -> dict[str, Any]:
     """Return the content of config.yaml."""
     listeners = model.listeners
     return {
-        "deployment": {
-            "role": "data_plane",
-            "role_data_plane": {"config_provider": "yaml"},
-        },
+        "deployment": {"role": "data_plane", "role_data_plane": {"config_provider": "yaml"}},
         "apisix": {
             "node_listen": listeners.gateway_port,
             "enable_admin": False,
@@ -227,10 +215,7 @@ def config_document(model: GatewayModel) -> dict[str, Any]:
         "plugin_attr": {
             "prometheus": {
                 "export_uri": "/apisix/prometheus/metrics",
-                "export_addr": {
-                    "ip": listeners.metrics_host,
-                    "port": listeners.metrics_port,
-                },
+                "export_addr": {"ip": listeners.metrics_host, "port": listeners.metrics_port},
                 "refresh_interval": model.engine.metrics_refresh_seconds,
             }
         },

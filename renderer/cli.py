@@ -53,12 +53,8 @@ class Options:
     is_flag=True,
     help="Print the files, secrets redacted; no writing.",
 )
-@click.option(
-    "--lua-path", help="Folder that holds apisix/plugins, instead of GATEWAY_LUA_PATH."
-)
-@click.option(
-    "--owner", help="User that the engine's workers run as, when you are root."
-)
+@click.option("--lua-path", help="Folder that holds apisix/plugins, instead of GATEWAY_LUA_PATH.")
+@click.option("--owner", help="User that the engine's workers run as, when you are root.")
 @click.option("--json", "as_json", is_flag=True, help="Machine output on stdout.")
 @click.version_option(package_name="azure-ai-gateway")
 def main(**options: Any) -> None:
@@ -103,9 +99,7 @@ def _owner(name: str | None) -> Owner | None:
     try:
         user = pwd.getpwnam(name)
     except KeyError:
-        raise PublicationError(
-            f"--owner: there is no user {name} on this machine"
-        ) from None
+        raise PublicationError(f"--owner: there is no user {name} on this machine") from None
     return Owner(user.pw_uid, user.pw_gid)
 
 
@@ -141,9 +135,7 @@ def _report(
         click.echo(json.dumps(result))
         return
     where = "" if word == "ok" else f" in {options.out}"
-    click.echo(
-        f"{word} {digest[:12]}{where}: {backends} backend(s), {clients} client(s)"
-    )
+    click.echo(f"{word} {digest[:12]}{where}: {backends} backend(s), {clients} client(s)")
 
 
 def fail(error: RendererError, *, as_json: bool) -> NoReturn:
@@ -168,3 +160,7 @@ def fail(error: RendererError, *, as_json: bool) -> NoReturn:
         for line in error.lines:
             click.echo(f"error: {line}", err=True)
     sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -10,12 +10,7 @@ from typing import TYPE_CHECKING
 
 from renderer.compile_groups import compile_backends, compile_clients
 from renderer.compile_telemetry import compile_telemetry
-from renderer.errors import (
-    ConfigurationError,
-    ConflictError,
-    MissingValueError,
-    NotAvailableError,
-)
+from renderer.errors import ConfigurationError, ConflictError, MissingValueError, NotAvailableError
 from renderer.findings import Findings
 from renderer.indexed_env import read_groups
 from renderer.model import (
@@ -29,13 +24,7 @@ from renderer.model import (
     Routing,
     Transport,
 )
-from renderer.names import (
-    BACKENDS,
-    CLIENTS,
-    near_misses,
-    unknown_names,
-    without_service_links,
-)
+from renderer.names import BACKENDS, CLIENTS, near_misses, unknown_names, without_service_links
 from renderer.planned import PLANNED, check_planned
 from renderer.secrets import EnvSecretStore, SecretStore
 from renderer.settings import Settings, read_settings
@@ -69,9 +58,7 @@ def load_model(env: Mapping[str, str], secrets: SecretStore | None = None) -> Co
     env = without_service_links(env)
     store = secrets or EnvSecretStore(env)
     settings, setting_problems = read_settings(env)
-    found = Findings(
-        warnings=near_misses(env), problems=[*unknown_names(env), *setting_problems]
-    )
+    found = Findings(warnings=near_misses(env), problems=[*unknown_names(env), *setting_problems])
     for name, planned in PLANNED.items():
         found.add(check_planned(name, env.get(name, ""), planned))
     backend_groups, unknown_backends = read_groups(env, BACKENDS)
@@ -79,9 +66,7 @@ def load_model(env: Mapping[str, str], secrets: SecretStore | None = None) -> Co
     found.problems += [*unknown_backends, *unknown_clients]
     backends = compile_backends(backend_groups, settings, store, found)
     clients = compile_clients(client_groups, settings, store, found)
-    _check_entrance(
-        env, settings, bool(backend_groups), bool(clients or client_groups), found
-    )
+    _check_entrance(env, settings, bool(backend_groups), bool(clients or client_groups), found)
     _check_routing(settings, found)
     _check_ports(settings, found)
     model = _assemble(settings, backends, clients, found)
@@ -165,18 +150,14 @@ def _check_entrance(
 ) -> None:
     if not has_backends:
         own = "AZURE_OPENAI_ENDPOINT" in env
-        extra = (
-            " (AZURE_OPENAI_ENDPOINT without an index is the SDK's own)" if own else ""
-        )
+        extra = " (AZURE_OPENAI_ENDPOINT without an index is the SDK's own)" if own else ""
         found.add(
             MissingValueError(
                 "AZURE_OPENAI_ENDPOINT_0",
                 f"is not set, there is no backend{extra}; set it and AZURE_OPENAI_KEY_0",
             )
         )
-    legacy_is_wrong = "GATEWAY_CLIENT_KEY" in {
-        problem.variable for problem in found.problems
-    }
+    legacy_is_wrong = "GATEWAY_CLIENT_KEY" in {problem.variable for problem in found.problems}
     if not settings.gateway_require_auth:
         found.warnings.append(
             "GATEWAY_REQUIRE_AUTH: is off; whoever reaches the port uses your backends"
@@ -195,8 +176,7 @@ def _check_routing(settings: Settings, found: Findings) -> None:
     if settings.lb_alg == "latency":
         found.add(
             NotAvailableError(
-                "LB_ALG",
-                "latency routing: not available in this version; use roundrobin or chash",
+                "LB_ALG", "latency routing: not available in this version; use roundrobin or chash"
             )
         )
     elif settings.lb_alg == "roundrobin" and settings.lb_hash_key:
@@ -205,14 +185,11 @@ def _check_routing(settings: Settings, found: Findings) -> None:
         if not settings.lb_hash_key:
             found.add(
                 MissingValueError(
-                    "LB_HASH_KEY",
-                    f"is not set; LB_HASH_ON={settings.lb_hash_on} needs a name",
+                    "LB_HASH_KEY", f"is not set; LB_HASH_ON={settings.lb_hash_on} needs a name"
                 )
             )
     elif settings.lb_alg == "chash" and not settings.gateway_require_auth:
-        found.warnings.append(
-            "LB_HASH_ON: hashes the consumer, but GATEWAY_REQUIRE_AUTH is off"
-        )
+        found.warnings.append("LB_HASH_ON: hashes the consumer, but GATEWAY_REQUIRE_AUTH is off")
 
 
 def _check_ports(settings: Settings, found: Findings) -> None:
@@ -220,9 +197,5 @@ def _check_ports(settings: Settings, found: Findings) -> None:
     for field in PORT_FIELDS:
         port = getattr(settings, field)
         if port in owner:
-            found.add(
-                ConflictError(
-                    field.upper(), f"is the port of {owner[port]} too; change one"
-                )
-            )
+            found.add(ConflictError(field.upper(), f"is the port of {owner[port]} too; change one"))
         owner.setdefault(port, field.upper())

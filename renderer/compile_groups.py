@@ -62,23 +62,15 @@ class Fields:
         text = self.group.values.get(field) or self._store.get(self.variable(field))
         if text is None:
             return None
-        return self._parse(
-            field, text, lambda value: Secret(parse_secret_text(value)), None
-        )
+        return self._parse(field, text, lambda value: Secret(parse_secret_text(value)), None)
 
     def required(self, field: str, what: str) -> bool:
         """Tell whether a field is there; its absence becomes a problem."""
-        known = field in self.group.values or bool(
-            self._store.get(self.variable(field))
-        )
+        known = field in self.group.values or bool(self._store.get(self.variable(field)))
         if not known:
-            others = ", ".join(
-                self.variable(name) for name in sorted(self.group.values)
-            )
+            others = ", ".join(self.variable(name) for name in sorted(self.group.values))
             self.found.add(
-                MissingValueError(
-                    self.variable(field), f"is not set beside {others}; set {what}"
-                )
+                MissingValueError(self.variable(field), f"is not set beside {others}; set {what}")
             )
         return known
 
@@ -103,22 +95,16 @@ def compile_backends(
     backends = [_backend(Fields(group, store, found), settings) for group in groups]
     _check_unique_names(backends, groups, found)
     if backends and all(backend.mode is BackendMode.DRAIN for backend in backends):
-        found.warnings.append(
-            "AZURE_OPENAI_MODE: every backend drains; all requests get a 503"
-        )
+        found.warnings.append("AZURE_OPENAI_MODE: every backend drains; all requests get a 503")
     return tuple(backends)
 
 
 def _backend(fields: Fields, settings: Settings) -> Backend:
     for name, planned in PLANNED_BACKEND_FIELDS.items():
-        fields.found.planned(
-            fields.variable(name), fields.group.values.get(name, ""), planned
-        )
+        fields.found.planned(fields.variable(name), fields.group.values.get(name, ""), planned)
     auth_mode, key = _auth(fields)
     deployments = fields.read("DEPLOYMENTS", _deployments, tuple[str, ...]())
-    mapping = fields.read(
-        "DEPLOYMENT_MAP", _deployment_map, tuple[tuple[str, str], ...]()
-    )
+    mapping = fields.read("DEPLOYMENT_MAP", _deployment_map, tuple[tuple[str, str], ...]())
     for name, _ in mapping:
         if deployments and name not in deployments:
             fields.found.warnings.append(
@@ -134,15 +120,11 @@ def _backend(fields: Fields, settings: Settings) -> Backend:
         priority=fields.read("PRIORITY", whole(-1_000_000, 1_000_000), 5),
         weight=fields.read("WEIGHT", whole(0, 1_000_000), 1),
         mode=BackendMode(fields.read("MODE", choice(*BackendMode), "active")),
-        region=fields.read(
-            "REGION", _matching(_REGION, "region such as eastus2"), None
-        ),
+        region=fields.read("REGION", _matching(_REGION, "region such as eastus2"), None),
         capacity=fields.read("CAPACITY", choice("ptu", "payg"), None),
         deployments=deployments,
         deployment_map=mapping,
-        api_version=fields.read(
-            "API_VERSION", _matching(_VERSION, "version: 2024-10-21"), None
-        ),
+        api_version=fields.read("API_VERSION", _matching(_VERSION, "version: 2024-10-21"), None),
     )
 
 
@@ -150,9 +132,7 @@ def _endpoint(fields: Fields, allow_http: bool) -> str:
     if not fields.required("ENDPOINT", "https://NAME.openai.azure.com"):
         return ""
     endpoint, dropped = fields.read(
-        "ENDPOINT",
-        lambda text: parse_endpoint(text, allow_http=allow_http),
-        ("", False),
+        "ENDPOINT", lambda text: parse_endpoint(text, allow_http=allow_http), ("", False)
     )
     if dropped:
         fields.found.warnings.append(
@@ -169,11 +149,7 @@ def _auth(fields: Fields) -> tuple[AuthMode, Secret | None]:
     mode = AUTH_MODES[fields.read("AUTH_MODE", choice(*AUTH_MODES), default)]
     if mode == "entra":
         explicit = "AUTH_MODE" in fields.group.values
-        name, why = (
-            (variable, "entra")
-            if explicit
-            else (key_name, "is not set, which means entra")
-        )
+        name, why = (variable, "entra") if explicit else (key_name, "is not set, which means entra")
         fields.found.add(
             NotAvailableError(
                 name,
@@ -187,14 +163,10 @@ def _auth(fields: Fields) -> tuple[AuthMode, Secret | None]:
         return AuthMode.NONE, None
     elif key is None and not key_is_wrong:
         fields.found.add(
-            MissingValueError(
-                key_name, f"is not set, {variable} is api-key; set the key"
-            )
+            MissingValueError(key_name, f"is not set, {variable} is api-key; set the key")
         )
     elif key and key.value == PLACEHOLDER_KEY:
-        fields.found.invalid(
-            key_name, "is a deployment's placeholder; set the account's real key"
-        )
+        fields.found.invalid(key_name, "is a deployment's placeholder; set the account's real key")
     return AuthMode.API_KEY, key
 
 
@@ -205,11 +177,7 @@ def _check_unique_names(
     for backend, group in zip(backends, groups, strict=True):
         variable = group.variable("NAME")
         if backend.name in owner:
-            found.add(
-                ConflictError(
-                    variable, f"is the name of {owner[backend.name]}; change one"
-                )
-            )
+            found.add(ConflictError(variable, f"is the name of {owner[backend.name]}; change one"))
         owner.setdefault(backend.name, variable)
 
 
@@ -230,9 +198,7 @@ def compile_clients(
         if client:
             named.append((group.variable("NAME"), group.variable("KEY"), client))
     if settings.gateway_client_key:
-        legacy = Client(
-            name=LEGACY_CLIENT, key=settings.gateway_client_key, key_secondary=None
-        )
+        legacy = Client(name=LEGACY_CLIENT, key=settings.gateway_client_key, key_secondary=None)
         named.append(("GATEWAY_CLIENT_KEY", "GATEWAY_CLIENT_KEY", legacy))
     _check_unique_clients(named, found)
     return tuple(client for _, _, client in named)
@@ -240,14 +206,10 @@ def compile_clients(
 
 def _client(fields: Fields) -> Client | None:
     for field, planned in PLANNED_CLIENT_FIELDS.items():
-        fields.found.planned(
-            fields.variable(field), fields.group.values.get(field, ""), planned
-        )
+        fields.found.planned(fields.variable(field), fields.group.values.get(field, ""), planned)
     fields.required("NAME", "the client's name")
     fields.required("KEY", "the client's key")
-    name = fields.read(
-        "NAME", _matching(_CONSUMER, "name of letters, digits, _ and -"), None
-    )
+    name = fields.read("NAME", _matching(_CONSUMER, "name of letters, digits, _ and -"), None)
     key, second = fields.secret("KEY"), fields.secret("KEY_SECONDARY")
     for field, secret in (("KEY", key), ("KEY_SECONDARY", second)):
         if secret and len(secret.value) < MIN_CLIENT_KEY:
@@ -257,22 +219,16 @@ def _client(fields: Fields) -> Client | None:
                 f"use {MIN_CLIENT_KEY} or more random characters",
             )
     if key and key == second:
-        fields.found.warnings.append(
-            f"{fields.variable('KEY_SECONDARY')}: is the same as the KEY"
-        )
+        fields.found.warnings.append(f"{fields.variable('KEY_SECONDARY')}: is the same as the KEY")
     return Client(name=name, key=key, key_secondary=second) if name and key else None
 
 
-def _check_unique_clients(
-    named: Sequence[tuple[str, str, Client]], found: Findings
-) -> None:
+def _check_unique_clients(named: Sequence[tuple[str, str, Client]], found: Findings) -> None:
     names: dict[str, str] = {}
     keys: dict[str, str] = {}
     for name_variable, key_variable, client in named:
         if client.name in names:
-            found.add(
-                ConflictError(name_variable, f"is the name of {names[client.name]}")
-            )
+            found.add(ConflictError(name_variable, f"is the name of {names[client.name]}"))
         names.setdefault(client.name, name_variable)
         for secret in client.keys:
             if secret.value in keys:
@@ -306,9 +262,7 @@ def _backend_name(text: str) -> str:
 
 def _deployment(text: str) -> str:
     if not _DEPLOYMENT.fullmatch(text):
-        raise ValueError(
-            f"{shape(text)} is no deployment name; use letters, digits and ._-"
-        )
+        raise ValueError(f"{shape(text)} is no deployment name; use letters, digits and ._-")
     return text
 
 
@@ -324,9 +278,7 @@ def _deployment_map(text: str) -> tuple[tuple[str, str], ...]:
             continue
         client, separator, backend = (piece.strip() for piece in part.partition("="))
         if not separator:
-            raise ValueError(
-                f"{shape(part)} is no pair; use CLIENT_NAME=BACKEND_NAME,..."
-            )
+            raise ValueError(f"{shape(part)} is no pair; use CLIENT_NAME=BACKEND_NAME,...")
         if client in mapping:
             raise ValueError("maps one client name twice; keep one")
         mapping[_deployment(client)] = _deployment(backend)

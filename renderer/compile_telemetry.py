@@ -37,7 +37,7 @@ def compile_telemetry(settings: Settings, found: Findings) -> Telemetry:
         batch_size=settings.otel_batch_size,
         memory_limit_mib=settings.otel_memory_limit_mib,
         memory_spike_mib=settings.otel_memory_spike_mib,
-        otlp_host="127.0.0.1" if is_loopback(host.strip("[]")) else "0.0.0.0",
+        otlp_host="127.0.0.1" if is_loopback(host.strip("[]")) else "0.0.0.0",  # noqa: S104
         otlp_http_port=int(port),
         scrape_target=target,
         scrape_path=settings.apisix_metrics_path,

@@ -20,9 +20,7 @@ def parse_endpoint(text: str, *, allow_http: bool) -> tuple[str, bool]:
     parts = _split(text)
     host = _host(parts, text)
     if parts.scheme == "http" and not allow_http and not is_loopback(host):
-        raise ValueError(
-            "http:// to another host than loopback; use https:// or ALLOW_HTTP=true"
-        )
+        raise ValueError("http:// to another host than loopback; use https:// or ALLOW_HTTP=true")
     shown = f"[{host}]" if ":" in host else host
     port = f":{parts.port}" if parts.port is not None else ""
     dropped = bool(parts.path.strip("/") or parts.query or parts.fragment)
@@ -40,9 +38,7 @@ def _split(text: str) -> SplitResult:
     if parts.scheme not in {"http", "https"} or not parts.netloc:
         raise ValueError(f"{shape(text)} does not begin with https://; {EXAMPLE}")
     if "@" in parts.netloc:
-        raise ValueError(
-            f"{shape(text)} carries credentials; {EXAMPLE} and the KEY variable"
-        )
+        raise ValueError(f"{shape(text)} carries credentials; {EXAMPLE} and the KEY variable")
     glued = parts.netloc.startswith("[") and not _BRACKETED.fullmatch(parts.netloc)
     if port == 0 or glued or parts.netloc.endswith(":"):
         raise ValueError(f"{shape(text)} has a wrong port; {EXAMPLE}")
@@ -55,11 +51,9 @@ def _host(parts: SplitResult, text: str) -> str:
         try:
             return str(ipaddress.IPv6Address(host))
         except ValueError:
-            raise ValueError(
-                f"{shape(text)} has a wrong IPv6 address; {EXAMPLE}"
-            ) from None
+            raise ValueError(f"{shape(text)} has a wrong IPv6 address; {EXAMPLE}") from None
     labels = host.removesuffix(".").split(".")
-    if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
+    if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):  # noqa: PLR2004
         raise ValueError(f"{shape(text)} has a wrong host name; {EXAMPLE}")
     return host
 

@@ -25,13 +25,9 @@ def read_env_file(path: Path) -> dict[str, str]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise EnvFileError(
-            f"could not read env file {path}: {error.strerror}"
-        ) from error
+        raise EnvFileError(f"could not read env file {path}: {error.strerror}") from error
     except UnicodeDecodeError:
-        raise EnvFileError(
-            f"could not read env file {path}: it is not UTF-8 text"
-        ) from None
+        raise EnvFileError(f"could not read env file {path}: it is not UTF-8 text") from None
     found = {}
     for number, line in enumerate(re.split(r"\r?\n", text), start=1):
         stripped = line.strip()
@@ -64,9 +60,7 @@ def _quoted(text: str) -> str:
     body = r"((?:[^\"\\]|\\.)*)" if quote == '"' else r"([^']*)"
     match = re.fullmatch(f"{quote}{body}{quote}\\s*(?:#.*)?", text)
     if not match:
-        raise ValueError(
-            f"has an open {quote} or text after the closing one; close it at the end"
-        )
+        raise ValueError(f"has an open {quote} or text after the closing one; close it at the end")
     if quote == "'":
         return match[1]
     return _ESCAPE.sub(lambda found: "\n" if found[1] == "n" else found[1], match[1])

@@ -21,12 +21,7 @@ from renderer.values import (
     whole,
 )
 
-STRATEGIES = (
-    "http_429",
-    "http_5xx",
-    "rate_limiting",
-    "instance_health_and_rate_limiting",
-)
+STRATEGIES = ("http_429", "http_5xx", "rate_limiting", "instance_health_and_rate_limiting")
 
 
 def setting(default: Any, values: str, effect: str, *, secret: bool = False) -> Any:
@@ -51,9 +46,7 @@ def _strategies(text: str) -> tuple[str, ...]:
     names = [name for name in (part.strip() for part in text.split(",")) if name]
     chosen = tuple(dict.fromkeys(choice(*STRATEGIES)(name) for name in names))
     if not chosen:
-        raise ValueError(
-            f"names no strategy; use a comma list of {', '.join(STRATEGIES)}"
-        )
+        raise ValueError(f"names no strategy; use a comma list of {', '.join(STRATEGIES)}")
     if STRATEGIES[3] in chosen and len(chosen) > 1:
         raise ValueError(f"{STRATEGIES[3]} stands alone; remove the other names")
     return chosen

@@ -38,9 +38,7 @@ class Group:
         return f"{self.prefix}{field}_{self.index}"
 
 
-def read_groups(
-    env: Mapping[str, str], spec: GroupSpec
-) -> tuple[list[Group], list[VariableError]]:
+def read_groups(env: Mapping[str, str], spec: GroupSpec) -> tuple[list[Group], list[VariableError]]:
     """Sort the variables of one group by index; `_00` and `_0` are the same index."""
     pattern = re.compile(re.escape(spec.prefix) + r"([A-Z0-9_]*?)_?([0-9]+)")
     found: dict[int, dict[str, str]] = {}
@@ -63,9 +61,7 @@ def read_groups(
         else:
             spelled[index, field] = name
             found.setdefault(index, {})[field] = env[name]
-    groups = [
-        Group(spec.prefix, index, _not_empty(found[index])) for index in sorted(found)
-    ]
+    groups = [Group(spec.prefix, index, _not_empty(found[index])) for index in sorted(found)]
     return [group for group in groups if group.values], problems
 
 
@@ -73,14 +69,9 @@ def _not_empty(values: Mapping[str, str]) -> Mapping[str, str]:
     return {field: text for field, text in values.items() if text.strip()}
 
 
-def _unknown(
-    name: str, spec: GroupSpec, field: str, index: str
-) -> UnknownVariableError:
+def _unknown(name: str, spec: GroupSpec, field: str, index: str) -> UnknownVariableError:
     valid = [f"{spec.prefix}{known}_{index}" for known in spec.fields]
-    near = (
-        hint(f"{spec.prefix}{field}_{index}", valid)
-        or f"; fields are {', '.join(spec.fields)}"
-    )
+    near = hint(f"{spec.prefix}{field}_{index}", valid) or f"; fields are {', '.join(spec.fields)}"
     return UnknownVariableError(name, f"is not known{near}")
 
 

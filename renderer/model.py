@@ -72,9 +72,7 @@ class Client:
     def keys(self) -> tuple[Secret, ...]:
         """Return the valid keys, each once."""
         second = self.key_secondary
-        return (
-            (self.key,) if second is None or second == self.key else (self.key, second)
-        )
+        return (self.key,) if second is None or second == self.key else (self.key, second)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

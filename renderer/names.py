@@ -57,9 +57,7 @@ _INDEXED = re.compile(r"(AZURE_OPENAI|GATEWAY_CLIENT)_[A-Z0-9_]+_[0-9]+")
 
 def without_service_links(env: Mapping[str, str]) -> dict[str, str]:
     """Drop what Kubernetes injects: it may look like ours but nobody has set it."""
-    return {
-        name: text for name, text in env.items() if not _is_service_link(name, text)
-    }
+    return {name: text for name, text in env.items() if not _is_service_link(name, text)}
 
 
 def _is_service_link(name: str, text: str) -> bool:
@@ -76,17 +74,13 @@ def unknown_names(env: Mapping[str, str]) -> list[UnknownVariableError]:
     return [
         UnknownVariableError(name, f"is not known{_nearest(name)}")
         for name in sorted(env)
-        if name.startswith(SCALAR_PREFIXES)
-        and name not in SCALARS
-        and not _INDEXED.fullmatch(name)
+        if name.startswith(SCALAR_PREFIXES) and name not in SCALARS and not _INDEXED.fullmatch(name)
     ]
 
 
 def _nearest(name: str) -> str:
     indexed = [f"{CLIENTS.prefix}{field}_0" for field in CLIENT_FIELDS]
-    return (
-        hint(name, (*SCALARS, *indexed)) or "; see docs/configuration.md for the names"
-    )
+    return hint(name, (*SCALARS, *indexed)) or "; see docs/configuration.md for the names"
 
 
 def near_misses(env: Mapping[str, str]) -> list[str]:
@@ -98,7 +92,5 @@ def near_misses(env: Mapping[str, str]) -> list[str]:
             continue
         near = difflib.get_close_matches(name.upper(), open_names, n=1, cutoff=0.93)
         if near:
-            warnings.append(
-                f"{name}: is not a setting of the gateway; did you mean {near[0]}?"
-            )
+            warnings.append(f"{name}: is not a setting of the gateway; did you mean {near[0]}?")
     return warnings

@@ -56,17 +56,14 @@ def _pipelines(exporters: dict[str, Any], *, writes_log: bool) -> dict[str, Any]
             "exporters": metrics,
         },
         "logs": {
-            "receivers": ["otlp", "filelog"]
-            if writes_log and logs != ["nop"]
-            else ["otlp"],
+            "receivers": ["otlp", "filelog"] if writes_log and logs != ["nop"] else ["otlp"],
             "exporters": logs,
         },
     }
     if any(pipeline["exporters"] == ["nop"] for pipeline in pipelines.values()):
         exporters["nop"] = {}
     return {
-        name: {**pipeline, "processors": list(PROCESSORS)}
-        for name, pipeline in pipelines.items()
+        name: {**pipeline, "processors": list(PROCESSORS)} for name, pipeline in pipelines.items()
     }
 
 
@@ -75,9 +72,7 @@ def _receivers(telemetry: Telemetry, log_path: str) -> dict[str, Any]:
         "otlp": {
             "protocols": {
                 "grpc": {"endpoint": f"{telemetry.otlp_host}:4317"},
-                "http": {
-                    "endpoint": f"{telemetry.otlp_host}:{telemetry.otlp_http_port}"
-                },
+                "http": {"endpoint": f"{telemetry.otlp_host}:{telemetry.otlp_http_port}"},
             }
         },
         "prometheus": {
@@ -131,13 +126,9 @@ def _processors(telemetry: Telemetry) -> dict[str, Any]:
 def _exporters(telemetry: Telemetry) -> dict[str, Any]:
     exporters: dict[str, Any] = {}
     if telemetry.connection_string:
-        exporters["azuremonitor"] = {
-            "connection_string": escape(telemetry.connection_string.value)
-        }
+        exporters["azuremonitor"] = {"connection_string": escape(telemetry.connection_string.value)}
     if telemetry.remote_write:
-        exporters["prometheusremotewrite/azure"] = _remote_write(
-            telemetry.remote_write, telemetry
-        )
+        exporters["prometheusremotewrite/azure"] = _remote_write(telemetry.remote_write, telemetry)
     if telemetry.debug_exporter:
         exporters["debug"] = {
             "verbosity": "detailed",

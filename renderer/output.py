@@ -79,9 +79,7 @@ def manifest_of(files: Mapping[str, bytes]) -> bytes:
     return (json.dumps(content, indent=2) + "\n").encode()
 
 
-def publish(
-    files: Mapping[str, bytes], out_dir: Path, owner: Owner | None = None
-) -> PublishedSet:
+def publish(files: Mapping[str, bytes], out_dir: Path, owner: Owner | None = None) -> PublishedSet:
     """Put a set of files in force; the same set again touches nothing.
 
     Args:
@@ -101,24 +99,16 @@ def publish(
             return _publish(files, out_dir, owner)
     except OSError as error:
         where = error.filename if isinstance(error.filename, str) else str(out_dir)
-        raise PublicationError(
-            f"could not write {where}: {error.strerror or error}"
-        ) from error
+        raise PublicationError(f"could not write {where}: {error.strerror or error}") from error
 
 
-def _publish(
-    files: Mapping[str, bytes], out_dir: Path, owner: Owner | None
-) -> PublishedSet:
+def _publish(files: Mapping[str, bytes], out_dir: Path, owner: Owner | None) -> PublishedSet:
     digest = digest_of(files)
     target = out_dir / f"{SET_PREFIX}{digest[:DIGEST_CHARS]}"
     previous = _current(out_dir)
     content = {**files, MANIFEST: manifest_of(files)}
     _refuse_foreign(out_dir, content)
-    if (
-        previous == target
-        and _holds(target, content)
-        and _links_stand(out_dir, content)
-    ):
+    if previous == target and _holds(target, content) and _links_stand(out_dir, content):
         return PublishedSet(digest, target, changed=False)
     _remove_leftovers(out_dir)
     if previous == target:
@@ -149,7 +139,7 @@ def _locked(out_dir: Path) -> Iterator[None]:
 def _current(out_dir: Path) -> Path | None:
     """Return the set in force, or None when there is none."""
     try:
-        target = out_dir / os.readlink(out_dir / CURRENT)
+        target = out_dir / os.readlink(out_dir / CURRENT)  # noqa: PTH115
     except OSError:
         return None
     return target if target.is_dir() else None
@@ -166,9 +156,7 @@ def _refuse_foreign(out_dir: Path, names: Mapping[str, bytes]) -> None:
 
 def _holds(target: Path, content: Mapping[str, bytes]) -> bool:
     try:
-        return all(
-            (target / name).read_bytes() == data for name, data in content.items()
-        )
+        return all((target / name).read_bytes() == data for name, data in content.items())
     except OSError:
         return False
 
@@ -178,7 +166,7 @@ def _links_stand(out_dir: Path, names: Mapping[str, bytes]) -> bool:
 
 
 def _points(path: Path, target: str) -> bool:
-    return path.is_symlink() and os.readlink(path) == target
+    return path.is_symlink() and os.readlink(path) == target  # noqa: PTH115
 
 
 def _write_set(
@@ -279,11 +267,7 @@ def read_published(out_dir: Path) -> tuple[PublishedSet, dict[str, bytes]]:
         files = {name: (directory / name).read_bytes() for name in manifest["files"]}
         digest = manifest["digest"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise PublicationError(
-            f"{directory} is not a whole set; render it again"
-        ) from error
+        raise PublicationError(f"{directory} is not a whole set; render it again") from error
     if digest_of(files) != digest:
-        raise PublicationError(
-            f"{directory} does not match its manifest; render it again"
-        )
+        raise PublicationError(f"{directory} does not match its manifest; render it again")
     return PublishedSet(digest, directory, changed=False), files

@@ -64,7 +64,5 @@ def _masked_backend(backend: Backend) -> Backend:
 def _masked_client(client: Client) -> Client:
     second = client.key_secondary
     return replace(
-        client,
-        key=client.key.masked(),
-        key_secondary=second.masked() if second else None,
+        client, key=client.key.masked(), key_secondary=second.masked() if second else None
     )

@@ -145,10 +145,7 @@ PLANNED: Mapping[str, Planned] = {
             LATENCY_SAMPLE_SECONDS 600""",
         ),
         *_rows("the end-to-end test routes", "GATEWAY_E2E_TEST_MODE false"),
-        *_rows(
-            "the accelerator's folder layout",
-            "GATEWAY_SHARED_DIR /shared-configs/gateway",
-        ),
+        *_rows("the accelerator's folder layout", "GATEWAY_SHARED_DIR /shared-configs/gateway"),
         *_rows(
             "the gateway log shipper",
             """APIM_GATEWAY_LOGS_INGEST_URI
@@ -203,9 +200,7 @@ def check_planned(name: str, text: str, planned: Planned) -> NotAvailableError |
     if is_off(text.strip(), planned.default):
         return None
     keep = f"leave it at {planned.default}" if planned.default else "remove it"
-    return NotAvailableError(
-        name, f"{planned.feature}: not available in this version; {keep}"
-    )
+    return NotAvailableError(name, f"{planned.feature}: not available in this version; {keep}")
 
 
 def is_off(text: str, default: str) -> bool:

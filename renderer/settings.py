@@ -9,11 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, ValidationError
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from renderer.errors import InvalidValueError
 from renderer.fields import (
@@ -74,18 +70,14 @@ class Settings(TelemetrySettings, BaseSettings):
         frozen=True, arbitrary_types_allowed=True, validate_default=False
     )
 
-    gateway_require_auth: Flag = flag(
-        True, "Clients must present a key of a GATEWAY_CLIENT."
-    )
+    gateway_require_auth: Flag = flag(True, "Clients must present a key of a GATEWAY_CLIENT.")
     gateway_client_key: ClientKey | None = setting(
         None,
         f"{MIN_CLIENT_KEY} or more printable characters",
         "Key of one client named `gateway-client`, without an index.",
         secret=True,
     )
-    allow_http: Flag = flag(
-        False, "Accept http:// endpoints on other hosts than loopback."
-    )
+    allow_http: Flag = flag(False, "Accept http:// endpoints on other hosts than loopback.")
 
     lb_alg: Algorithm = setting(
         "roundrobin", "roundrobin, chash", "Order of the backends inside one priority."
@@ -101,9 +93,7 @@ class Settings(TelemetrySettings, BaseSettings):
         5.0, "seconds, decimals allowed; 0 = off", "Time to connect, TLS included."
     )
     ai_proxy_send_timeout: Seconds = setting(
-        60.0,
-        "seconds, decimals allowed; 0 = off",
-        "Time between two writes of the request.",
+        60.0, "seconds, decimals allowed; 0 = off", "Time between two writes of the request."
     )
     ai_proxy_read_timeout: Seconds = setting(
         300.0,
@@ -121,13 +111,9 @@ class Settings(TelemetrySettings, BaseSettings):
         "or instance_health_and_rate_limiting alone",
         "`fallback_strategy` of ai-proxy-multi.",
     )
-    ai_proxy_log_summaries: Flag = flag(
-        True, "Token and model summary in the request log."
-    )
+    ai_proxy_log_summaries: Flag = flag(True, "Token and model summary in the request log.")
     failover_max_attempts: Count = setting(
-        0,
-        "0 to 1000000; 0 = every eligible backend once",
-        "Attempts that one request may make.",
+        0, "0 to 1000000; 0 = every eligible backend once", "Attempts that one request may make."
     )
     failover_within_ms: Millis = setting(
         60_000,
@@ -137,14 +123,10 @@ class Settings(TelemetrySettings, BaseSettings):
     )
 
     drain_seconds: WholeSeconds = setting(
-        30,
-        "whole seconds; 0 = no limit",
-        "Time that open requests get to finish after SIGTERM.",
+        30, "whole seconds; 0 = no limit", "Time that open requests get to finish after SIGTERM."
     )
     max_request_body_mb: Count = setting(
-        64,
-        "mebibytes; 0 = no limit",
-        "Largest request body; a larger one is answered with 413.",
+        64, "mebibytes; 0 = no limit", "Largest request body; a larger one is answered with 413."
     )
     json_hold_kb: Count = setting(
         1024,
@@ -152,9 +134,7 @@ class Settings(TelemetrySettings, BaseSettings):
         "Part of a JSON answer that is held back, so that a failure in it can still fail over.",
     )
     stream_hold_kb: Count = setting(
-        16,
-        "kibibytes; 0 = off",
-        "Part of a stream's head that is held back for the same reason.",
+        16, "kibibytes; 0 = off", "Part of a stream's head that is held back for the same reason."
     )
     stream_hold_ms: Millis = setting(
         250, "milliseconds; 0 = off", "Longest time that a stream's head is held back."
@@ -168,21 +148,11 @@ class Settings(TelemetrySettings, BaseSettings):
         "nginx worker processes; `auto` is the CPU limit of the container.",
     )
 
-    gateway_port: Port = setting(
-        9080, "1 to 65535", "Port that clients use, on every address."
-    )
-    status_host: ListenHost = setting(
-        "127.0.0.1", "IP address", "Address of the probes."
-    )
-    status_port: Port = setting(
-        7085, "1 to 65535", "Port of `/status` and `/status/ready`."
-    )
-    control_port: Port = setting(
-        9090, "1 to 65535", "Port of `/backends`; always on loopback."
-    )
-    metrics_host: ListenHost = setting(
-        "127.0.0.1", "IP address", "Address of the metrics."
-    )
+    gateway_port: Port = setting(9080, "1 to 65535", "Port that clients use, on every address.")
+    status_host: ListenHost = setting("127.0.0.1", "IP address", "Address of the probes.")
+    status_port: Port = setting(7085, "1 to 65535", "Port of `/status` and `/status/ready`.")
+    control_port: Port = setting(9090, "1 to 65535", "Port of `/backends`; always on loopback.")
+    metrics_host: ListenHost = setting("127.0.0.1", "IP address", "Address of the metrics.")
     metrics_port: Port = setting(9091, "1 to 65535", "Port of the Prometheus text.")
 
     gateway_debug_headers: Flag = flag(
@@ -224,15 +194,11 @@ class Settings(TelemetrySettings, BaseSettings):
 class MappingSource(PydanticBaseSettingsSource):
     """The mapping that `read_settings` was given, as a source of pydantic-settings."""
 
-    def __init__(
-        self, settings_cls: type[BaseSettings], env: Mapping[str, str]
-    ) -> None:
+    def __init__(self, settings_cls: type[BaseSettings], env: Mapping[str, str]) -> None:
         super().__init__(settings_cls)
         self._env = env
 
-    def get_field_value(
-        self, field: FieldInfo, field_name: str
-    ) -> tuple[Any, str, bool]:
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         """Return the text of one variable, or None when it is unset, empty or not ours."""
         del field
         text = self._env.get(field_name.upper(), "")

@@ -81,9 +81,7 @@ def choice(*allowed: str) -> Callable[[str], str]:
         word = text.strip().lower()
         if word in allowed:
             return word
-        raise ValueError(
-            f"{shape(text)} is none of {', '.join(allowed)}{hint(word, allowed)}"
-        )
+        raise ValueError(f"{shape(text)} is none of {', '.join(allowed)}{hint(word, allowed)}")
 
     return parse
 
@@ -101,9 +99,7 @@ def parse_workers(text: str) -> str | int:
     try:
         return whole(1, 1024)(text)
     except ValueError:
-        raise ValueError(
-            f"{shape(text)} is no worker count; use auto or 1 to 1024"
-        ) from None
+        raise ValueError(f"{shape(text)} is no worker count; use auto or 1 to 1024") from None
 
 
 def parse_listen_host(text: str) -> str:
@@ -118,17 +114,15 @@ def parse_listen_host(text: str) -> str:
             f"{shape(text)} is no address to listen on; use an IP address such as 127.0.0.1, "
             "0.0.0.0 or ::"
         ) from None
-    return f"[{address}]" if address.version == 6 else str(address)
+    return f"[{address}]" if address.version == 6 else str(address)  # noqa: PLR2004
 
 
 def parse_host_port(text: str) -> str:
     """Read host:port, IPv6 in brackets."""
     text = text.strip()
     match = _HOST_PORT.fullmatch(text)
-    if not match or not 1 <= int(match[2]) <= 65535:
-        raise ValueError(
-            f"{shape(text)} is no host:port; use for example 127.0.0.1:4318"
-        )
+    if not match or not 1 <= int(match[2]) <= 65535:  # noqa: PLR2004
+        raise ValueError(f"{shape(text)} is no host:port; use for example 127.0.0.1:4318")
     return text
 
 
@@ -136,9 +130,7 @@ def parse_duration(text: str) -> str:
     """Read a duration as the collector writes it: 500ms, 10s, 1m30s, 2h."""
     text = text.strip()
     if not text or not _DURATION.fullmatch(text):
-        raise ValueError(
-            f"{shape(text)} is no duration; use for example 500ms, 10s or 5m"
-        )
+        raise ValueError(f"{shape(text)} is no duration; use for example 500ms, 10s or 5m")
     return text
 
 
@@ -172,11 +164,7 @@ def parse_text(text: str) -> str:
 def parse_secret_text(text: str) -> str:
     """Read a secret: printable ASCII, no space at the ends (a sign of a bad copy)."""
     if text != text.strip():
-        raise ValueError(
-            f"{shape(text)} with a space or line end at its ends; remove it"
-        )
+        raise ValueError(f"{shape(text)} with a space or line end at its ends; remove it")
     if not _PRINTABLE.fullmatch(text):
-        raise ValueError(
-            f"{shape(text)} cannot go into an HTTP header; use printable ASCII only"
-        )
+        raise ValueError(f"{shape(text)} cannot go into an HTTP header; use printable ASCII only")
     return text

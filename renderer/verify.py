@@ -33,9 +33,7 @@ def read_back(name: str, text: str) -> Any:
 
     """
     if _SUBSTITUTION.search(text):
-        raise VerificationError(
-            f"{name}: holds a ${{{{...}}}} that APISIX would replace"
-        )
+        raise VerificationError(f"{name}: holds a ${{{{...}}}} that APISIX would replace")
     if not text.isascii():
         raise VerificationError(f"{name}: holds text that is not ASCII")
     if name == "apisix.yaml" and not text.endswith(f"\n{END_MARK}\n"):
@@ -53,9 +51,7 @@ def verify_document(name: str, text: str, document: Mapping[str, Any]) -> Any:
     """Read a file back and compare it with the document that it was rendered from."""
     found = read_back(name, text)
     if found != document:
-        raise VerificationError(
-            f"{name}: differs from its document at {_where(found, document)}"
-        )
+        raise VerificationError(f"{name}: differs from its document at {_where(found, document)}")
     return found
 
 
@@ -64,11 +60,7 @@ def _where(found: Any, wanted: Any, path: str = "") -> str:
         for key in [*wanted, *(key for key in found if key not in wanted)]:
             if key not in found or key not in wanted or found[key] != wanted[key]:
                 return _where(found.get(key), wanted.get(key), f"{path}/{key}")
-    if (
-        isinstance(found, list)
-        and isinstance(wanted, list)
-        and len(found) == len(wanted)
-    ):
+    if isinstance(found, list) and isinstance(wanted, list) and len(found) == len(wanted):
         for index, (left, right) in enumerate(zip(found, wanted, strict=True)):
             if left != right:
                 return _where(left, right, f"{path}/{index}")
@@ -97,14 +89,10 @@ def verify_apisix(document: Mapping[str, Any], model: GatewayModel) -> None:
     """Compare apisix.yaml, as the engine sees it, with the model."""
     route = document["routes"][0]
     if any(_REFERENCE.match(text) for text in strings(route["plugins"])):
-        raise VerificationError(
-            "apisix.yaml: holds a reference that APISIX would resolve"
-        )
+        raise VerificationError("apisix.yaml: holds a reference that APISIX would resolve")
     conf = route["plugins"]["ai-proxy-multi"]
     if conf["azure_openai"]["revision"] != revision(conf):
-        raise VerificationError(
-            "apisix.yaml: the revision is not the one of the configuration"
-        )
+        raise VerificationError("apisix.yaml: the revision is not the one of the configuration")
     _compare(
         "instances",
         [_engine_view(instance) for instance in conf["instances"]],
@@ -157,9 +145,7 @@ def _model_view(backend: Backend) -> tuple[Any, ...]:
 
 def _compare(what: str, found: Any, wanted: Any) -> None:
     if found != wanted:
-        raise VerificationError(
-            f"apisix.yaml: the {what} are not the ones of the model"
-        )
+        raise VerificationError(f"apisix.yaml: the {what} are not the ones of the model")
 
 
 def _unique(what: str, names: list[str]) -> None:
@@ -170,25 +156,19 @@ def _unique(what: str, names: list[str]) -> None:
 def verify_config(document: Mapping[str, Any]) -> None:
     """Check config.yaml: APISIX replaces `${{NAME}}` there after parsing, too."""
     if any(_SUBSTITUTION.search(text) for text in strings(document)):
-        raise VerificationError(
-            "config.yaml: holds a ${{...}} that APISIX would replace"
-        )
+        raise VerificationError("config.yaml: holds a ${{...}} that APISIX would replace")
 
 
 def verify_otel(document: Mapping[str, Any]) -> None:
     """Check that every component that a pipeline names exists and that nothing is expanded."""
     if any(_expands(text) for text in strings(document)):
-        raise VerificationError(
-            "otel-collector.yaml: holds a ${...} that would be expanded"
-        )
+        raise VerificationError("otel-collector.yaml: holds a ${...} that would be expanded")
     service = document["service"]
     for name, pipeline in service["pipelines"].items():
         for kind in ("receivers", "processors", "exporters"):
             parts = pipeline[kind]
             if not parts or any(part not in document[kind] for part in parts):
-                raise VerificationError(
-                    f"otel-collector.yaml: pipeline {name} lacks {kind}"
-                )
+                raise VerificationError(f"otel-collector.yaml: pipeline {name} lacks {kind}")
     if any(name not in document["extensions"] for name in service["extensions"]):
         raise VerificationError("otel-collector.yaml: an extension is not configured")
 
