@@ -4,35 +4,97 @@ from __future__ import annotations
 
 import difflib
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from renderer.errors import UnknownVariableError
 from renderer.indexed_env import GroupSpec
 from renderer.planned import PLANNED, PLANNED_BACKEND_FIELDS, PLANNED_CLIENT_FIELDS
-from renderer.settings import INJECTED_SCHEMES, Settings
+from renderer.settings import INJECTED_SCHEMES, MIN_CLIENT_KEY, Settings
 from renderer.values import hint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-BACKEND_FIELDS = (
-    "ENDPOINT",
-    "KEY",
-    "NAME",
-    "PRIORITY",
-    "WEIGHT",
-    "AUTH_MODE",
-    "REGION",
-    "CAPACITY",
-    "DEPLOYMENTS",
-    "DEPLOYMENT_MAP",
-    "API_VERSION",
-    "MODE",
-)
-CLIENT_FIELDS = ("NAME", "KEY", "KEY_SECONDARY")
 
-BACKENDS = GroupSpec("AZURE_OPENAI_", (*BACKEND_FIELDS, *PLANNED_BACKEND_FIELDS))
-CLIENTS = GroupSpec("GATEWAY_CLIENT_", (*CLIENT_FIELDS, *PLANNED_CLIENT_FIELDS))
+@dataclass(frozen=True, slots=True)
+class IndexedField:
+    """One field of an indexed group, with what the reference says about it."""
+
+    name: str
+    values: str
+    default: str
+    effect: str
+    secret: bool = False
+
+
+BACKEND_FIELDS = (
+    IndexedField(
+        "ENDPOINT",
+        "https://host[:port]",
+        "required",
+        "Where the account is; a path is dropped. http:// only for loopback, or with ALLOW_HTTP.",
+    ),
+    IndexedField(
+        "KEY", "printable ASCII", "none", "The account's key, sent as `api-key`.", secret=True
+    ),
+    IndexedField(
+        "NAME",
+        "up to 100 printable ASCII characters, not $ in front",
+        "`backend<N>`",
+        "Unique name in metrics, logs and `x-gateway-backend`.",
+    ),
+    IndexedField("PRIORITY", "whole number", "5", "A higher number is preferred."),
+    IndexedField(
+        "WEIGHT", "0 to 1000000", "1", "Share inside one priority; 0 = only when nobody else can."
+    ),
+    IndexedField(
+        "AUTH_MODE",
+        "api-key, none (entra is not available in this version)",
+        "api-key with a key, entra without",
+        "How the gateway authenticates to the backend.",
+    ),
+    IndexedField("REGION", "text such as eastus2", "none", "Label in metrics and logs."),
+    IndexedField("CAPACITY", "ptu, payg", "none", "Label and routing hint."),
+    IndexedField("DEPLOYMENTS", "comma list", "all", "Deployments that the backend serves."),
+    IndexedField(
+        "DEPLOYMENT_MAP",
+        "client=backend,...",
+        "none",
+        "Deployments whose name on the backend is another one than the client's.",
+    ),
+    IndexedField(
+        "API_VERSION", "for example 2024-10-21", "the client's", "Override on legacy routes."
+    ),
+    IndexedField(
+        "MODE",
+        "active, standby, drain",
+        "active",
+        "standby: only when no active backend can. drain: no new request.",
+    ),
+)
+CLIENT_FIELDS = (
+    IndexedField(
+        "NAME", "letters, digits, _ and -", "required", "Unique name in metrics and logs."
+    ),
+    IndexedField(
+        "KEY",
+        f"{MIN_CLIENT_KEY} or more printable ASCII characters",
+        "required",
+        "The key that the client presents; only its digest is rendered.",
+        secret=True,
+    ),
+    IndexedField(
+        "KEY_SECONDARY", "like KEY", "none", "A second valid key, for rotation.", secret=True
+    ),
+)
+
+BACKENDS = GroupSpec(
+    "AZURE_OPENAI_", (*(field.name for field in BACKEND_FIELDS), *PLANNED_BACKEND_FIELDS)
+)
+CLIENTS = GroupSpec(
+    "GATEWAY_CLIENT_", (*(field.name for field in CLIENT_FIELDS), *PLANNED_CLIENT_FIELDS)
+)
 
 SCALARS = tuple(sorted({*(name.upper() for name in Settings.model_fields), *PLANNED}))
 SCALAR_PREFIXES = (
@@ -79,7 +141,7 @@ def unknown_names(env: Mapping[str, str]) -> list[UnknownVariableError]:
 
 
 def _nearest(name: str) -> str:
-    indexed = [f"{CLIENTS.prefix}{field}_0" for field in CLIENT_FIELDS]
+    indexed = [f"{CLIENTS.prefix}{field.name}_0" for field in CLIENT_FIELDS]
     return hint(name, (*SCALARS, *indexed)) or "; see docs/configuration.md for the names"
 
 
