@@ -57,6 +57,13 @@ class Connection(H11Protocol):
         self.number = next(_numbers)
         self.gone = asyncio.Event()
 
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """See asyncio.Protocol."""
+        # asyncio does this only for sockets that were made with an explicit IPPROTO_TCP.
+        sock = transport.get_extra_info("socket")
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        super().connection_made(transport)
+
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio.Protocol."""
         self.gone.set()

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import socket
 
 import pytest
 
@@ -232,3 +233,13 @@ def test_several_hundred_streams_are_open_at_once(mock, caller):
     mock.wait_done(300)
     totals = mock.totals()
     assert (totals["in_flight"], totals["max_in_flight"]) == (0, 300)
+
+
+def test_writes_are_not_gathered_by_the_kernel(mock, caller):
+    mock.script(Action(hold_after_events=1))
+    caller.begin(stream=True)
+    mock.wait_held(1)
+    connections = mock._server.server_state.connections  # noqa: SLF001 -- no other way to see it
+    sockets = [connection.transport.get_extra_info("socket") for connection in connections]
+    assert sockets
+    assert all(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for sock in sockets)
