@@ -58,7 +58,7 @@ def up(env_file: Path | None, runtime: str, workdir: Path) -> None:
         render = partial(render_to, home.rendered, dict(os.environ), env_file)
         Gateway(engine, home, render).run()
 
-    _catch(run, as_json=False)
+    catch(run, as_json=False)
 
 
 @main.command()
@@ -74,7 +74,7 @@ def check(env_file: Path | None, as_json: bool) -> None:
         else:
             report.show(found)
 
-    _catch(run, as_json=as_json)
+    catch(run, as_json=as_json)
 
 
 @main.command(name="status")
@@ -90,10 +90,11 @@ def show_status(url: str | None, as_json: bool) -> None:
         else:
             status.show(found)
 
-    _catch(run, as_json=as_json)
+    catch(run, as_json=as_json)
 
 
-def _catch(run: Callable[[], None], *, as_json: bool) -> None:
+def catch(run: Callable[[], None], *, as_json: bool) -> None:
+    """Run something; an error of ours ends the process with its lines and its code."""
     try:
         run()
     except RendererError as error:
@@ -110,3 +111,7 @@ def _fail(code: int, lines: tuple[str, ...], *, as_json: bool) -> NoReturn:
         for line in lines:
             click.echo(f"error: {line}", err=True)
     sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from runtime import lite
+from runtime import apisix, lite
 from runtime.errors import RuntimeNotAvailableError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Engine(Protocol):
 
 RUNTIMES: dict[str, Callable[[Workdir], Engine] | None] = {
     "docker": None,
-    "apisix": None,
+    "apisix": apisix.create,
     "lite": lite.create,
 }
 AUTO = "auto"
@@ -66,7 +66,7 @@ def engine_for(name: str, workdir: Workdir) -> Engine:
         RuntimeNotAvailableError: it is not in this version.
     """
     if name == AUTO:
-        name = next(key for key, value in RUNTIMES.items() if value is not None)
+        name = "apisix" if apisix.available() else "lite"
     create = RUNTIMES[name]
     if create is None:
         raise RuntimeNotAvailableError(

@@ -1,13 +1,13 @@
 --- The control listener: what operators may ask, on loopback only.
 --
--- `GET /backends`: every backend with its place in the order and what happened to it. No key, no
--- endpoint: APISIX's own control API hands out both, so it stays off.
+-- `GET /backends`: every backend with its place in the order and what happened to it, and the
+-- revision that each worker serves. No key, no endpoint: APISIX's own control API hands out both,
+-- so it stays off.
 
 local cjson = require("cjson.safe")
-local router = require("apisix.router")
-local backends = require("apisix.plugins.dynamic-azure-openai.backends")
 local messages = require("apisix.plugins.dynamic-azure-openai.messages")
 local metrics = require("apisix.plugins.dynamic-azure-openai.metrics")
+local workers = require("apisix.plugins.dynamic-azure-openai.workers")
 
 local ngx = ngx
 local gmatch = string.gmatch
@@ -15,18 +15,6 @@ local ipairs = ipairs
 local tonumber = tonumber
 
 local _M = {}
-
-
-local function pool_in_use()
-    for _, route in ipairs(router.http_routes() or {}) do
-        local plugins = route.value and route.value.plugins
-        local conf = plugins and plugins["ai-proxy-multi"]
-        if conf and backends.is_ours(conf) then
-            return backends.pool(conf)
-        end
-    end
-    return nil
-end
 
 
 -- The counters hold all workers' attempts; reading them is rare, so they are not kept twice.
@@ -63,14 +51,14 @@ local function describe(pool)
             in_flight = in_flight[backend.name] or 0,
         }
     end
-    return { backends = list, revision = pool.revision }
+    return { backends = list, revision = pool.revision, workers = workers.revisions() }
 end
 
 
 --- Answers a request to the listener.
 function _M.handle()
     ngx.header["Content-Type"] = "application/json"
-    local pool = ngx.var.uri == "/backends" and pool_in_use()
+    local pool = ngx.var.uri == "/backends" and workers.pool()
     if not pool then
         local status, body = messages.error("not_found")
         ngx.status = status

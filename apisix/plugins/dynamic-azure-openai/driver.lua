@@ -17,6 +17,7 @@ local metrics = require("apisix.plugins.dynamic-azure-openai.metrics")
 local models = require("apisix.plugins.dynamic-azure-openai.models")
 local response = require("apisix.plugins.dynamic-azure-openai.response")
 local telemetry = require("apisix.plugins.dynamic-azure-openai.telemetry")
+local workers = require("apisix.plugins.dynamic-azure-openai.workers")
 
 local ngx = ngx
 local pcall = pcall
@@ -150,6 +151,7 @@ function _M.install(plugin)
     take_over_base()
     take_over_log(plugin)
     metrics.join(exporter)
+    workers.watch()
 end
 
 return _M
