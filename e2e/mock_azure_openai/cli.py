@@ -47,13 +47,18 @@ def main(  # noqa: PLR0913, PLR0917 -- click passes one argument for each option
         host=host,
         port=port,
     )
+    _serve(mock)
+
+
+def _serve(mock: MockAzureOpenAI) -> None:
     stop = {signal.SIGINT, signal.SIGTERM}
     signal.pthread_sigmask(signal.SIG_BLOCK, stop)
     try:
         mock.start()
     except OSError as error:
-        raise click.ClickException(f"could not listen on {host}:{port}: {error.strerror}") from None
-    click.echo(f"mock Azure OpenAI {name!r} ready on {mock.url}")
+        message = f"could not listen on {mock.host}:{mock.port}: {error.strerror}"
+        raise click.ClickException(message) from None
+    click.echo(f"mock Azure OpenAI {mock.name!r} ready on {mock.url}")
     signal.sigwait(stop)
     mock.stop()
 
