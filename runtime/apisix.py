@@ -13,6 +13,7 @@ import os
 import pwd
 import re
 import signal
+import stat
 import subprocess
 import time
 from pathlib import Path
@@ -36,6 +37,14 @@ HOME_VARIABLE = "APISIX_HOME"
 INSTANCE = "apisix"
 # what Debian's nginx uses for workers that should own nothing
 UNPRIVILEGED = ("nobody", "nogroup")
+# APISIX reads it every second, and complains each time when its workers may not
+DEBUG_YAML = """\
+basic: {enable: false}
+http_filter: {enable: false, enable_header_name: X-APISIX-Dynamic-Debug}
+hook_conf: {enable: false, name: hook_phase, log_level: warn}
+hook_phase: {}
+#END
+"""
 
 
 def runner(environ: Mapping[str, str]) -> Path | None:
@@ -91,8 +100,7 @@ class Apisix:
             for folder in (self._folder, self._folder / "conf", self._folder / "logs"):
                 os.chown(folder, *owner)
         self._write("config.yaml", self._with_user(rendered.config_yaml))
-        # APISIX reads it every second, and complains each time when its workers may not
-        self._write("debug.yaml", "basic: {enable: false}\nhook_conf: {enable: false}\n#END\n")
+        self._write("debug.yaml", DEBUG_YAML)
         self._write_routes(rendered)
         self._process = self._spawn()
 
@@ -174,7 +182,7 @@ class Apisix:
         return self._gateway(), self._status(), self._control(), metrics
 
     def _owner(self) -> tuple[int, int] | None:
-        if os.getuid() != 0:
+        if os.getuid() != 0 or not _open_to_others(self._workdir.path.parent):
             return None
         entry = pwd.getpwnam(UNPRIVILEGED[0])
         return entry.pw_uid, entry.pw_gid
@@ -184,7 +192,8 @@ class Apisix:
         # replacing a user's value
         if os.getuid() != 0:
             return text
-        line = f'nginx_config:\n  user: "{" ".join(UNPRIVILEGED)}"\n'
+        user = " ".join(UNPRIVILEGED) if self._owner() else "root"
+        line = f'nginx_config:\n  user: "{user}"\n'
         return re.sub(r"^nginx_config:\n", line, text, count=1, flags=re.MULTILINE)
 
     def _write(self, name: str, text: str) -> Path:
@@ -214,6 +223,11 @@ class Apisix:
                 start_new_session=True,
                 preexec_fn=_die_with_parent,  # noqa: PLW1509 -- no threads here
             )
+
+
+def _open_to_others(folder: Path) -> bool:
+    # below a private folder only its owner's processes can read anything: workers stay root then
+    return all(path.stat().st_mode & stat.S_IXOTH for path in (folder, *folder.parents))
 
 
 def _die_with_parent() -> None:

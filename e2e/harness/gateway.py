@@ -66,6 +66,8 @@ class Gateway:
         self.variables = environment.variables(backends, clients, env or {})
         self._folder = tempfile.TemporaryDirectory(prefix="gateway-e2e-")
         self.folder = Path(self._folder.name)
+        # workers that are not root have to get through to what is theirs below
+        self.folder.chmod(0o711)
         self.workdir = self.folder / "work"
         self._log = self.folder / "gateway.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -258,7 +260,9 @@ class Gateway:
         process = self._running()
 
         def ready_or_dead() -> bool:
-            return process.poll() is not None or self.is_ready()
+            # APISIX calls itself ready when it has read its files, not when routes are live
+            said = b"gateway ready" in self._log.read_bytes()
+            return process.poll() is not None or (said and self.is_ready())
 
         self._wait(ready_or_dead, _START_SECONDS, "not ready")
         if process.poll() is not None:
