@@ -6,12 +6,12 @@ is decided elsewhere.
 
 from __future__ import annotations
 
+import difflib
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from renderer.errors import ConflictError, UnknownVariableError, VariableError
-from renderer.values import hint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -70,9 +70,13 @@ def _not_empty(values: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def _unknown(name: str, spec: GroupSpec, field: str, index: str) -> UnknownVariableError:
-    valid = [f"{spec.prefix}{known}_{index}" for known in spec.fields]
-    near = hint(f"{spec.prefix}{field}_{index}", valid) or f"; fields are {', '.join(spec.fields)}"
-    return UnknownVariableError(name, f"is not known{near}")
+    near = difflib.get_close_matches(field, spec.fields, n=1, cutoff=0.6)
+    advice = (
+        f"did you mean {spec.prefix}{near[0]}_{index}?"
+        if near
+        else f"fields are {', '.join(spec.fields)}"
+    )
+    return UnknownVariableError(name, f"is not known; {advice}")
 
 
 def missing_indexes(groups: Sequence[Group]) -> list[int]:

@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+
+import pytest
+from click.testing import CliRunner, Result
+
+from renderer.cli import main
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Run render-config with exactly the given process environment."""
+
+    def run(env: Mapping[str, str], *arguments: str) -> Result:
+        for name in list(os.environ):
+            monkeypatch.delenv(name)
+        for name, text in env.items():
+            monkeypatch.setenv(name, text)
+        return CliRunner().invoke(main, arguments)
+
+    return run
