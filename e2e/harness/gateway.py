@@ -70,6 +70,7 @@ class Gateway:
         self.folder.chmod(0o711)
         self.workdir = self.folder / "work"
         self._log = self.folder / "gateway.log"
+        self._env_file = self.folder / "gateway.env"
         self._process: subprocess.Popen[bytes] | None = None
         self._ports: dict[str, int] = {}
 
@@ -234,7 +235,7 @@ class Gateway:
     def _launch(self) -> None:
         self._ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
         self._write_env()
-        command = [sys.executable, "-c", _GATEWAY, "up", "--env-file", str(self._env_file())]
+        command = [sys.executable, "-c", _GATEWAY, "up", "--env-file", str(self._env_file)]
         command += ["--runtime", self.runtime, "--workdir", str(self.workdir)]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -247,14 +248,11 @@ class Gateway:
                 start_new_session=True,
             )
 
-    def _env_file(self) -> Path:
-        return self.folder / "gateway.env"
-
     def _write_env(self) -> None:
         ports = {name: str(port) for name, port in self._ports.items()}
         text = environment.env_file({**ports, **self.variables})
-        self._env_file().touch(mode=0o600)
-        self._env_file().write_text(text, encoding="utf-8")
+        self._env_file.touch(mode=0o600)
+        self._env_file.write_text(text, encoding="utf-8")
 
     def _wait_ready(self) -> None:
         process = self._running()
