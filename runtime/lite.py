@@ -215,7 +215,7 @@ class Lite:
     def _spawn(self) -> subprocess.Popen[bytes]:
         log = self._workdir.path / START_LOG
         log.unlink(missing_ok=True)
-        with log.open("wb") as stream:
+        with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
             return subprocess.Popen(  # noqa: S603
                 self._command("conf/nginx.conf"),
                 stdin=subprocess.DEVNULL, stderr=stream, umask=0o077,

@@ -18,34 +18,33 @@ local type = type
 
 local _M = {}
 
---- Variables that the server block declares with `set`, with their defaults.
-_M.declared = {
-    request_type = "traditional_http",
-    request_llm_model = "",
-    llm_model = "",
-    llm_prompt_tokens = "0",
-    llm_completion_tokens = "0",
-    llm_total_tokens = "0",
-    llm_time_to_first_token = "0",
-    llm_stream = "false",
-    llm_has_tool_calls = "false",
-    llm_tool_count = "0",
-    llm_end_user_id = "",
-    llm_cache_read_input_tokens = "0",
-    llm_cache_creation_input_tokens = "0",
-    llm_reasoning_tokens = "0",
-    llm_content_risk_level = "",
-    apisix_upstream_response_time = "$upstream_response_time",
-    apisix_request_id = "$request_id",
-    upstream_scheme = "http",
-    upstream_host = "$http_host",
-    upstream_uri = "",
-    upstream_unresolved_host = "",
-    request_line = "",
-    rate_limiting_info = "",
-    original_x_forwarded_for = "",
+-- Variables that nginx.conf declares with `set`, with APISIX's defaults.
+local declared = {
+    request_type = true,
+    request_llm_model = true,
+    llm_model = true,
+    llm_prompt_tokens = true,
+    llm_completion_tokens = true,
+    llm_total_tokens = true,
+    llm_time_to_first_token = true,
+    llm_stream = true,
+    llm_has_tool_calls = true,
+    llm_tool_count = true,
+    llm_end_user_id = true,
+    llm_cache_read_input_tokens = true,
+    llm_cache_creation_input_tokens = true,
+    llm_reasoning_tokens = true,
+    llm_content_risk_level = true,
+    apisix_upstream_response_time = true,
+    apisix_request_id = true,
+    upstream_scheme = true,
+    upstream_host = true,
+    upstream_uri = true,
+    upstream_unresolved_host = true,
+    request_line = true,
+    rate_limiting_info = true,
+    original_x_forwarded_for = true,
 }
-local declared = _M.declared
 
 local uncached = {args = true, is_args = true}
 

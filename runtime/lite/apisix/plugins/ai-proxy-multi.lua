@@ -11,6 +11,7 @@ local ipairs = ipairs
 local match = string.match
 local pcall = pcall
 local require = require
+local tostring = tostring
 
 local ENDPOINT = "^https?://[^:/]+:?%d*/?.*$"
 
@@ -29,8 +30,7 @@ local function check_instance(instance)
     end
     local ok, err = pcall(require, "apisix.plugins.ai-providers." .. instance.provider)
     if not ok then
-        core.log.warn("provider ", instance.provider, " does not load: ", err)
-        return "ai provider: " .. instance.provider .. " is not supported."
+        return "ai provider: " .. instance.provider .. " is not supported: " .. tostring(err)
     end
 end
 
