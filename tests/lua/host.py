@@ -31,10 +31,13 @@ function cjson.decode(text)
         return hit
     end
     local value, err = decode(text)
-    if value ~= nil and type(value) == "table" and #text < 10000 then
+    if value == nil then
+        return nil, err
+    end
+    if type(value) == "table" and #text < 10000 then
         known[text] = value
     end
-    return value, err
+    return value
 end
 
 cjson.encode = encode
