@@ -6,8 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from renderer.apisix_view import apisix_document, config_document
+from renderer.errors import InvalidValueError
 from renderer.otel_view import otel_document
 from renderer.templating import render_template
+from renderer.values import parse_path
 from renderer.verify import CHECKS, verify_document
 
 if TYPE_CHECKING:
@@ -30,12 +32,13 @@ def render(model: GatewayModel, lua_path: str | None = None) -> dict[str, bytes]
         lua_path: folder that holds our `apisix/plugins`, instead of the model's.
 
     Raises:
+        InvalidValueError: the path cannot stand in the engine's configuration.
         TemplateError: a template does not fit its document.
         VerificationError: a file does not say what the model says.
 
     """
     if lua_path is not None:
-        model = replace(model, engine=replace(model.engine, lua_path=lua_path))
+        model = replace(model, engine=replace(model.engine, lua_path=_checked(lua_path)))
     files = {}
     for name, document_of in DOCUMENTS.items():
         document = document_of(model)
@@ -43,6 +46,13 @@ def render(model: GatewayModel, lua_path: str | None = None) -> dict[str, bytes]
         CHECKS[name](verify_document(name, text, document), model)
         files[name] = text.encode("ascii")
     return files
+
+
+def _checked(lua_path: str) -> str:
+    try:
+        return parse_path(lua_path)
+    except ValueError as error:
+        raise InvalidValueError("--lua-path", str(error)) from None
 
 
 def masked(model: GatewayModel) -> GatewayModel:

@@ -32,7 +32,7 @@ _WHOLE = re.compile(r"[+-]?[0-9]{1,15}")
 _DECIMAL = re.compile(r"[+-]?[0-9]{1,12}(\.[0-9]{1,6})?")
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+)s)?(?:(\d+)ms)?")
 _HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
-_PATH = re.compile(r"/[A-Za-z0-9._/+@=-]*")
+_PATH = re.compile(r"/[^\"'\\$;?{}]*")
 _PRINTABLE = re.compile(r"[ -~]+")
 
 
@@ -144,11 +144,12 @@ def duration_ms(text: str) -> int:
 
 
 def parse_path(text: str) -> str:
-    """Read an absolute path that needs no quoting in nginx, Lua or YAML."""
+    """Read an absolute path that means itself in nginx, in Lua's search path and in YAML."""
     text = text.strip()
-    if not _PATH.fullmatch(text):
+    if not _PATH.fullmatch(text) or not text.isprintable():
         raise ValueError(
-            f"{shape(text)} is no plain absolute path; use letters, digits and ._-+@= after a /"
+            f"{shape(text)} is no plain absolute path; begin with / and use no quotes, "
+            "backslashes or $ ; ? { }"
         )
     return text.rstrip("/") or "/"
 

@@ -81,8 +81,10 @@ def test_a_slip_outside_of_our_prefixes_is_a_warning():
     warnings = compiled(MAX_REQUEST_BODY_MBS="5").warnings
 
     assert warnings == (
-        "MAX_REQUEST_BODY_MBS: is not a setting of the gateway; "
-        "did you mean MAX_REQUEST_BODY_MB?",
+        (
+            "MAX_REQUEST_BODY_MBS: is not a setting of the gateway; "
+            "did you mean MAX_REQUEST_BODY_MB?"
+        ),
     )
 
 

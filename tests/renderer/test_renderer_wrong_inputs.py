@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from click.testing import Result
 from renderer_support import BACKEND_KEY, CLIENT_KEY, environment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from click.testing import Result
 
 UNKNOWN, INVALID, MISSING, CONFLICT, UNAVAILABLE = 11, 12, 13, 14, 15
 CANARY = "s3cr3t-canary-value"
@@ -201,7 +205,9 @@ CASES: list[tuple[dict[str, str | None], str, str, int]] = [
 
 
 @pytest.mark.parametrize(
-    ("changes", "variable", "advice", "code"), CASES, ids=[f"{c[1]}-{n}" for n, c in enumerate(CASES)]
+    ("changes", "variable", "advice", "code"),
+    CASES,
+    ids=[f"{c[1]}-{n}" for n, c in enumerate(CASES)],
 )
 def test_a_wrong_input_is_one_clear_line_and_nothing_is_written(
     changes: dict[str, str | None],
