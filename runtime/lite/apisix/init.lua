@@ -86,32 +86,13 @@ end
 
 
 -- A filter that fails cuts the answer, as it does in nginx itself.
-local function filter(phase)
-    return function()
-        local ctx = ngx.ctx.api_ctx
-        local item = ctx and ctx.matched_route
-        local list = item and item.plan[phase]
-        if list and list.n > 0 then
-            run_all(list, ctx)
-        end
-    end
-end
-
-
-local header_filter = filter("header_filter")
-local body_filter = filter("body_filter")
-local delayed_body_filter = filter("delayed_body_filter")
-
-
 function _M.http_header_filter_phase()
     core.response.set_header("Server", startup.server_name)
-    header_filter()
-end
-
-
-function _M.http_body_filter_phase()
-    body_filter()
-    delayed_body_filter()
+    local ctx = ngx.ctx.api_ctx
+    local item = ctx and ctx.matched_route
+    if item then
+        run_all(item.plan.header_filter, ctx)
+    end
 end
 
 

@@ -11,8 +11,7 @@ local ipairs = ipairs
 local _M = {}
 
 local PHASES = {
-    "rewrite", "access", "before_proxy", "header_filter", "body_filter", "delayed_body_filter",
-    "log", "lua_body_filter",
+    "rewrite", "access", "before_proxy", "header_filter", "log", "lua_body_filter",
 }
 
 

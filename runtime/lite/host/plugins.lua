@@ -45,6 +45,9 @@ local function defect(plugin)
     if type(plugin.schema) ~= "table" then
         return "has no schema"
     end
+    if plugin.body_filter or plugin.delayed_body_filter then
+        return "filters bodies, which runtime lite does not do"
+    end
 end
 
 
