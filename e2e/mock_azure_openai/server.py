@@ -15,6 +15,7 @@ from starlette.routing import Mount
 
 from . import script_json
 from .admin import Admin
+from .delivery import Gate
 from .journal import Entry, Journal
 from .matching import RuleBook
 from .protocol import Connection
@@ -144,6 +145,7 @@ class MockAzureOpenAI:
             raise
         self.port = listener.getsockname()[1]
         self._core.stopping = False
+        self._core.gate = Gate()  # the old one belongs to the loop of the last run
         self._server = server = _Server(_config(self._core), self._core)
         self._thread = threading.Thread(
             target=server.run, args=([listener],), name=f"mock-{self.name}", daemon=True
