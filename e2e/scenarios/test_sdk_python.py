@@ -16,11 +16,14 @@ CHAT_TOOL = {
 }
 TOOL = {"type": "function", "name": "weather", "parameters": {}, "strict": False}
 ARGUMENTS = '{"location":"München 🥖"}'
-KINDS = ("openai", "azure", "azure-v1")
+KINDS = ("openai", "azure")
 
 
 def make_client(kind, gateway, **more):
-    """Return a client as an application makes it; `azure-v1` is Azure's client on the v1 routes."""
+    """Return a client as an application makes it.
+
+    `azure-v1` is Azure's client on the v1 routes: there it knows Responses and models only.
+    """
     given = {"api_key": gateway.key, **more}
     if kind == "openai":
         return OpenAI(base_url=f"{gateway.url}/openai/v1", **given)
