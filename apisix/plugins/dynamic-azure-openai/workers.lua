@@ -45,9 +45,9 @@ local function report(premature)
 end
 
 
---- Starts to report; does nothing the second time.
+--- Starts to report; does nothing the second time, nor in a process that has no workers' work.
 function _M.watch()
-    if not armed then
+    if not armed and ngx.get_phase() ~= "init" then
         armed = ngx.timer.every(REPORT_SECONDS, report) and true or false
     end
 end
