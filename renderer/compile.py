@@ -87,14 +87,7 @@ def _assemble(
         require_auth=settings.gateway_require_auth,
         routing=_routing(settings),
         transport=_transport(settings),
-        listeners=Listeners(
-            gateway_port=settings.gateway_port,
-            status_host=settings.status_host,
-            status_port=settings.status_port,
-            control_port=settings.control_port,
-            metrics_host=settings.metrics_host,
-            metrics_port=settings.metrics_port,
-        ),
+        listeners=_listeners(settings),
         engine=Engine(
             workers=settings.gateway_workers,
             log_level=settings.apisix_log_level,
@@ -133,6 +126,17 @@ def _transport(settings: Settings) -> Transport:
         json_hold_bytes=settings.json_hold_kb << 10,
         stream_hold_bytes=settings.stream_hold_kb << 10,
         stream_hold_ms=settings.stream_hold_ms,
+    )
+
+
+def _listeners(settings: Settings) -> Listeners:
+    return Listeners(
+        gateway_port=settings.gateway_port,
+        status_host=settings.status_host,
+        status_port=settings.status_port,
+        control_port=settings.control_port,
+        metrics_host=settings.metrics_host,
+        metrics_port=settings.metrics_port,
     )
 
 

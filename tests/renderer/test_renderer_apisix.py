@@ -5,7 +5,6 @@ from renderer_support import BACKEND_KEY, ai_proxy, compiled, documents
 
 from renderer.pipeline import render
 
-
 LEAKY = {"$request", "$args", "$query_string", "$request_uri", "$http_referer", "$is_args"}
 
 
@@ -35,10 +34,8 @@ def test_no_log_format_carries_a_query_or_a_credential():
     fields = files["apisix.yaml"]["plugin_metadata"][0]["log_format"].values()
 
     for text in (access, *fields):
-        names = text.replace('"', " ").replace("[", " ").replace("]", " ").split()
-        assert not {"$request", "$args", "$query_string", "$request_uri", "$http_referer"} & {
-            *names
-        }
+        names = {*re.findall(r"\$[A-Za-z0-9_-]+", text)}
+        assert not names & LEAKY
         assert "authorization" not in text
         assert "key" not in text
 
