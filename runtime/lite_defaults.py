@@ -8,7 +8,6 @@ from typing import Any
 DEFAULTS: dict[str, Any] = {
     "apisix": {
         "node_listen": [9080],
-        "enable_reuseport": True,
         "enable_ipv6": True,
         "enable_server_tokens": True,
         "extra_lua_path": "",

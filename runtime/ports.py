@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 def check_free(listeners: Iterable[Listener], ours: Collection[Listener] = ()) -> None:
     """Try to bind every address that is not in `ours`.
 
-    nginx alone would not notice a second gateway of the same user on its port: with SO_REUSEPORT
-    both would listen, and the kernel would share the clients out among them.
+    nginx itself tries for seconds, and then names an address but no variable.
 
     Raises:
         PortInUseError: an address is taken or cannot be used; the message names its variable.
