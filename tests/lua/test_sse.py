@@ -79,3 +79,10 @@ def test_a_long_buffer_is_searched_in_linear_time(sse, filler):
     sse.last_event_end(buf)
     sse.event_end(buf, 1)
     assert time.perf_counter() - began < 0.2
+
+
+def test_the_first_of_two_ends_counts_when_line_ends_are_mixed(sse):
+    assert sse.event_end("data: a\r\rdata: b\n\n", 1) == 9
+    assert sse.event_end("data: a\n\ndata: b\r\r", 1) == 9
+    assert sse.last_event_end("data: a\n\ndata: b\r\rx") == 18
+    assert sse.last_event_end("data: a\r\rdata: b\r\n\r\nx") == 20

@@ -165,3 +165,19 @@ def test_of_several_usages_the_last_one_counts(sweeper):
     state = sweeper.stream.new(False, HOLD)
     sweeper.stream.push(state, whole)
     assert state.usage.completion == 3
+
+
+@pytest.mark.parametrize("injected", [False, True])
+def test_a_stream_that_ends_inside_a_long_event_repeats_nothing(sweeper, injected):
+    whole = b'data: {"choices":[{"delta":{"content":"' + b"x" * 70_000
+    state = sweeper.stream.new(injected, HOLD)
+    out, _ = sweeper.stream.push(state, raw(whole))
+    assert out + sweeper.stream.finish(state) == raw(whole)
+    assert state.at_boundary is False
+
+
+def test_a_later_usage_without_a_model_does_not_hide_the_model(sweeper):
+    state = sweeper.stream.new(False, HOLD)
+    sweeper.stream.push(state, 'data: {"usage":{"prompt_tokens":1},"model":"m"}\n\n')
+    sweeper.stream.push(state, 'data: {"usage":{"prompt_tokens":2}}\n\n')
+    assert (state.usage.prompt, state.model) == (2, "m")

@@ -118,3 +118,8 @@ def test_an_event_of_the_responses_api_tells_usage_and_model_inside_response(usa
 )
 def test_a_cheap_test_tells_whether_usage_can_be_there(usage, text, mentioned):
     assert usage.mentioned(text) is mentioned
+
+
+def test_a_response_that_is_no_object_does_not_hide_the_usage(usage):
+    text = b'{"response":"text","usage":{"prompt_tokens":1},"model":"m"}'
+    assert read(usage, text) == (tokens(prompt=1, total=1), "m")
