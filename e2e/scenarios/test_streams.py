@@ -1,6 +1,7 @@
 """Streams reach the client byte for byte, whichever way the bytes arrive."""
 
 import base64
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -128,15 +129,16 @@ def test_a_json_body_is_identical_however_it_is_framed(mocks, gateway, framing):
     assert answer.body == entry.sent
 
 
-def test_a_large_json_body_is_identical(mocks, gateway):
+def test_a_large_json_body_is_passed_on_whole_and_its_usage_counted(mocks, gateway):
     (mock,) = mocks(1)
     gw = gateway([Backend(mock)], env=calls.LONG_HOLD)
-    mock.script(Action(content_bytes=5_000_000))
-    answer = gw.request("POST", calls.CHAT, body=calls.chat())
+    mock.script(Action(content_bytes=5_000_000, usage=USAGE))
+    answer = gw.request("POST", calls.CHAT, body=calls.chat("large"))
     (entry,) = mock.wait_done(1)
     assert answer.complete
     assert len(answer.body) == entry.bytes_sent > 5_000_000
-    assert answer.body.endswith(b"}")
+    assert hashlib.sha256(answer.body).hexdigest() == entry.sent_sha256
+    gw.wait_for_metric(calls.tokens_of("large", prompt=7, completion=5))
 
 
 def test_a_stream_that_is_compressed_all_the_same_is_passed_on_unread(mocks, gateway):
