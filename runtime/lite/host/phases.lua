@@ -52,9 +52,8 @@ function _M.run(list, ctx)
         local code, body = list[i + 1](list[i + 2], ctx)
         ctx._plugin_name = nil
         if code or body then
-            if code and code >= 400 then
-                log.warn(list[i], " exits with http status code ", code)
-            end
+            -- APISIX warns here; but nginx adds the request line, where clients put keys
+            log.info(list[i], " exits with http status code ", code)
             response.exit(code, body)
         end
     end
