@@ -81,7 +81,8 @@ end
 
 
 local function is_late(r)
-    return (now() - r.attempt_started) * 1000 > r.pool.settings.failover_within_ms
+    local limit = r.pool.settings.failover_within_ms
+    return limit > 0 and (now() - r.attempt_started) * 1000 > limit
 end
 
 
@@ -105,11 +106,17 @@ local function status_failed(r, status, fields, body)
 end
 
 
-local function answer(r, status, fields, body)
+-- Written here, not returned to the engine: nginx drops a request that exits with 408.
+local function say(r, status, fields, body)
     response.head(r, status, fields, false)
     ngx.header["Content-Length"] = #body
     response.send(r, body)
     r.completed = true
+end
+
+
+local function answer(r, status, fields, body)
+    say(r, status, fields, body)
     telemetry.attempt_ended(r.ctx, r, tostring(status), status)
     return true
 end
@@ -221,8 +228,8 @@ local function exhausted(r)
     if kept.status == 401 or kept.status == 403 then
         return response.own_error(r, messages.error("backend_auth_failed"))
     end
-    response.head(r, kept.status, kept.fields, false)
-    return kept.status, kept.body
+    say(r, kept.status, kept.fields, kept.body)
+    return nil
 end
 
 
