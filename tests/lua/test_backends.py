@@ -24,13 +24,6 @@ class Backends:
         assert plan.size == sum(map(len, tiers))
         return tiers, plan.draining, known
 
-    def check(self, *endpoints):
-        conf = plugin_conf(
-            self.host, *(instance(f"b{n}", endpoint=e) for n, e in enumerate(endpoints))
-        )
-        result = self.module.check(conf)
-        return (True, None) if result is True else result
-
 
 @pytest.fixture
 def backends(host) -> Backends:
@@ -219,38 +212,6 @@ def test_the_fallback_strategy_is_compiled(backends, strategy, throttles, server
 def test_connections_are_verified_unless_that_is_switched_off(backends):
     assert backends.pool(instance("a")).ssl_verify is True
     assert backends.pool(instance("a"), ssl_verify=False).ssl_verify is False
-
-
-@pytest.mark.parametrize(
-    "endpoint",
-    ["https://a", "http://a:1", "https://[::1]:8443", "https://a-b.openai.azure.com"],
-)
-def test_a_usable_endpoint_passes_the_check(backends, endpoint):
-    assert backends.check(endpoint) == (True, None)
-
-
-@pytest.mark.parametrize(
-    "endpoint",
-    [
-        "",
-        "a",
-        "ftp://a",
-        "https://",
-        "https://a/",
-        "https://a/openai",
-        "https://a:b",
-        "https://::1",
-    ],
-)
-def test_an_unusable_endpoint_is_named_by_its_instance(backends, endpoint):
-    ok, err = backends.check("https://fine", endpoint)
-    assert ok is False
-    assert err == "instance 'b1': override.endpoint must be scheme://host[:port]"
-
-
-def test_an_instance_without_an_endpoint_fails_the_check(backends):
-    conf = backends.host.table({"instances": [{"name": "b"}]})
-    assert backends.module.check(conf)[0] is False
 
 
 @pytest.mark.parametrize(

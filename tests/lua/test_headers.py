@@ -27,9 +27,11 @@ class Headers:
         assert lines.endswith("\r\n")
         return sorted(lines.removesuffix("\r\n").split("\r\n"))
 
-    def to_client(self, *fields: tuple[str, str], keeps_length: bool = False):
+    def to_client(
+        self, *fields: tuple[str, str], connection: str | None = None, keeps_length: bool = False
+    ):
         flat = [part for field in fields for part in field]
-        self.module.to_client(self.host.table(flat), keeps_length)
+        self.module.to_client(self.host.table(flat), connection, keeps_length)
         return self.host.python(self.ngx.header)
 
 
@@ -149,6 +151,11 @@ def test_every_header_of_the_backend_reaches_the_client(headers):
 )
 def test_what_belongs_to_the_backends_connection_does_not(headers, name):
     assert headers.to_client((name, "x"), ("A", "b")) == {"a": "b"}
+
+
+def test_what_the_backends_connection_header_names_stays_behind(headers):
+    fields = [("X-Internal", "1"), ("A", "b")]
+    assert headers.to_client(*fields, connection="close, x-internal") == {"a": "b"}
 
 
 def test_the_length_is_passed_on_where_it_still_holds(headers):

@@ -22,7 +22,8 @@ local function bearer(value)
     if lower(sub(value, 1, 6)) ~= "bearer" or not find(value, "^%s", 7) then
         return nil
     end
-    return match(value, "^%s+(.-)%s*$", 7)
+    -- two anchored matches: one lazy pattern would take quadratic time on a run of spaces
+    return match(match(value, "^%s+(.*)$", 7), "^.*%S")
 end
 
 

@@ -1,6 +1,7 @@
 --- The attempts of one request: try a backend, decide, try the next, answer.
 --
--- Every failure leaves a note on the request's state; when nobody is left the notes make the answer.
+-- Every failure leaves a note on the request's state; when nobody is left the notes make the
+-- answer.
 
 local cjson = require("cjson.safe")
 local backends = require("apisix.plugins.dynamic-azure-openai.backends")
@@ -122,6 +123,11 @@ local function answer(r, status, fields, body)
 end
 
 
+local function text_or(value, default)
+    return type(value) == "string" and value or default
+end
+
+
 -- An error event in the head of a stream: as if its status had been sent as such.
 local function event_failed(r, res, st)
     local status = outcome.event_status(st.err)
@@ -129,7 +135,8 @@ local function event_failed(r, res, st)
     local body = st.err_data
     local decoded = cjson.decode(body)
     if type(decoded) ~= "table" or type(decoded.error) ~= "table" then
-        body = messages.body(status, tostring(st.err.code), tostring(st.err.message))
+        body = messages.body(status, text_or(st.err.code, tostring(status)),
+                             text_or(st.err.message, "The backend reported an error."))
     end
     return status_failed(r, status, { "Content-Type", "application/json" }, body)
 end

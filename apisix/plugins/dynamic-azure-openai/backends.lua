@@ -5,20 +5,14 @@
 -- Pools are kept by the revision that the renderer writes, so that routes and consumers that carry
 -- copies of the same configuration share one rotation.
 
-local byte = string.byte
-local format = string.format
-local gsub = string.gsub
-local match = string.match
-local sub = string.sub
-local concat = table.concat
+local backend_mod = require("apisix.plugins.dynamic-azure-openai.backend")
+
 local sort = table.sort
 local ipairs = ipairs
 local pairs = pairs
 local setmetatable = setmetatable
-local tonumber = tonumber
 local type = type
 
-local LITERAL = "literal:"
 local MAX_REVISIONS = 4
 
 local _M = {}
@@ -26,111 +20,6 @@ local _M = {}
 local by_conf = setmetatable({}, { __mode = "k" })
 local by_revision = {}
 local revisions = {}
-
-
--- The engine resolves strings that begin with `$env://` and the like; the renderer protects a
--- user's value by this prefix.
-local function plain(value)
-    if type(value) == "string" and sub(value, 1, #LITERAL) == LITERAL then
-        return sub(value, #LITERAL + 1)
-    end
-    return value
-end
-
-
-local function escape_segment(name)
-    return (gsub(name, "[^%w%-%._~]", function(c)
-        return format("%%%02X", byte(c))
-    end))
-end
-
-
-local function parse_endpoint(endpoint)
-    local scheme, rest = match(endpoint or "", "^(https?)://([^/]+)$")
-    local host, port = match(rest or "", "^(%[.-%]):?(%d*)$")
-    if not host then
-        host, port = match(rest or "", "^([^:]+):?(%d*)$")
-    end
-    local default = scheme == "https" and 443 or 80
-    return scheme, host, tonumber(port) or default, default
-end
-
-
-local function deployment_set(provider_conf)
-    local names = provider_conf.deployments
-    if not names then
-        return nil
-    end
-    local set = {}
-    for _, name in ipairs(names) do
-        set[plain(name)] = true
-    end
-    return set
-end
-
-
-local function deployment_map(provider_conf)
-    local map, path = {}, {}
-    for client, backend in pairs(provider_conf.deployment_map or {}) do
-        local name = plain(backend)
-        map[plain(client)] = name
-        path[plain(client)] = escape_segment(name)
-    end
-    return map, path
-end
-
-
--- The part of the request head that never changes for this backend.
-local function fixed_headers(host_header, auth)
-    local lines = { "host: ", host_header, "\r\naccept-encoding: identity\r\n" }
-    for name, value in pairs(auth and auth.header or {}) do
-        lines[#lines + 1] = name .. ": " .. plain(value) .. "\r\n"
-    end
-    return concat(lines)
-end
-
-
-local function compile_backend(instance, index)
-    local provider_conf = instance.provider_conf or {}
-    local scheme, host, port, default_port = parse_endpoint(instance.override.endpoint)
-    local map, map_path = deployment_map(provider_conf)
-    local host_header = port == default_port and host or host .. ":" .. port
-    local tls = scheme == "https"
-    return {
-        index = index,
-        name = instance.name,
-        instance = instance,
-        tls = tls,
-        -- the engine's resolver does not read the hosts file on every runtime
-        host = host == "localhost" and "127.0.0.1" or host,
-        port = port,
-        server_name = host,
-        socket_pool = scheme .. "://" .. host .. ":" .. port,
-        head = fixed_headers(host_header, instance.auth),
-        priority = instance.priority or 0,
-        weight = instance.weight,
-        mode = provider_conf.mode or "active",
-        deployments = deployment_set(provider_conf),
-        map = map,
-        map_path = map_path,
-        api_version = plain(provider_conf.api_version),
-        region = plain(provider_conf.region),
-        capacity = provider_conf.capacity,
-    }
-end
-
-
---- Whether a backend serves a deployment.
--- @tparam table backend a compiled backend
--- @tparam string|nil deployment the client's name; nil means a name that nobody configured
--- @treturn boolean
-function _M.serves(backend, deployment)
-    local set = backend.deployments
-    if not set then
-        return true
-    end
-    return deployment ~= nil and (set[deployment] or backend.map[deployment] ~= nil)
-end
 
 
 -- Order of use: active backends by priority; those of weight 0 only after all others; standby last.
@@ -154,7 +43,7 @@ end
 local function make_plan(backends, deployment)
     local members, draining = {}, 0
     for _, backend in ipairs(backends) do
-        if _M.serves(backend, deployment) then
+        if backend_mod.serves(backend, deployment) then
             if backend.mode == "drain" then
                 draining = draining + 1
 
@@ -214,7 +103,7 @@ end
 local function compile(conf)
     local backends = {}
     for i, instance in ipairs(conf.instances) do
-        backends[i] = compile_backend(instance, i)
+        backends[i] = backend_mod.compile(instance, i)
     end
     local plans = {}
     for name in pairs(configured_names(backends)) do
@@ -287,20 +176,5 @@ function _M.plan(pool, deployment)
     return pool.any, false
 end
 
-
---- Checks what APISIX's own schema of `ai-proxy-multi` leaves open.
--- @tparam table conf
--- @treturn boolean
--- @treturn string|nil what is wrong
-function _M.check(conf)
-    for _, instance in ipairs(conf.instances) do
-        local _, host = parse_endpoint(instance.override and instance.override.endpoint)
-        if not host then
-            return false, "instance '" .. instance.name .. "': override.endpoint must be "
-                .. "scheme://host[:port]"
-        end
-    end
-    return true
-end
 
 return _M

@@ -1,10 +1,10 @@
 --- Takes over the attempts of `ai-proxy-multi` for routes of this provider.
 --
 -- APISIX's plugin gives the configuration schema, the instance list and its neighbours; its
--- picking and retrying cannot express the rules here (a single instance is never retried, nobody left is a
--- plain 503 or 502, upstream headers are lost). `ai-proxy-multi` looks `detect_request_type` and
--- `before_proxy` up on its base module when it calls them: routes of this provider get the functions
--- below, all others the stock ones.
+-- picking and retrying cannot express the rules here (a single instance is never retried, nobody
+-- left is a plain 503 or 502, upstream headers are lost). `ai-proxy-multi` looks
+-- `detect_request_type` and `before_proxy` up on its base module when it calls them: routes of this
+-- provider get the functions below, all others the stock ones.
 
 local base = require("apisix.plugins.ai-proxy.base")
 local core = require("apisix.core")

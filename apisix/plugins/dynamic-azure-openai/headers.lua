@@ -58,7 +58,7 @@ local function dropped(name, connection)
 end
 
 
--- Headers that the client's Connection header names are hop-by-hop too.
+-- Headers that the peer's Connection header names are hop-by-hop too.
 local function connection_tokens(value)
     if not value then
         return nil
@@ -111,18 +111,33 @@ local function set(name, value)
 end
 
 
+local function named_by_backend(fields)
+    local values
+    for i = 1, #fields, 2 do
+        -- the length first: most names are not worth a lower-case copy
+        if #fields[i] == #"connection" and lower(fields[i]) == "connection" then
+            values = values and values .. "," .. fields[i + 1] or fields[i + 1]
+        end
+    end
+    return connection_tokens(values)
+end
+
+
 --- Copies a backend's headers to the client's answer.
 -- @tparam table fields names and values in turn
+-- @tparam string|nil connection the backend's Connection header: what it names is hop-by-hop too
 -- @tparam boolean|nil length whether the content-length still holds
-function _M.to_client(fields, length)
+function _M.to_client(fields, connection, length)
     local seen = {}
+    local named = connection_tokens(connection)
     for i = 1, #fields, 2 do
         local name, value = fields[i], fields[i + 1]
         local key = lower(name)
         if key == "x-request-id" then
             ngx.header["X-Upstream-Request-Id"] = value
 
-        elseif not HOP_BY_HOP[key] and (length or key ~= "content-length") then
+        elseif not HOP_BY_HOP[key] and not (named and named[key])
+            and (length or key ~= "content-length") then
             if seen[key] then
                 set(name, value)
 

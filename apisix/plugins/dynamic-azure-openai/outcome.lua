@@ -4,6 +4,7 @@
 
 local cjson = require("cjson.safe")
 
+local floor = math.floor
 local find = string.find
 local match = string.match
 local sub = string.sub
@@ -59,12 +60,12 @@ end
 -- @treturn number
 function _M.event_status(err)
     local code = err.code
-    if code == nil or code == cjson.null then
+    if code == nil or code == cjson.null or code == "" then
         code = err.type
     end
     local number = tonumber(code)
     if number and number >= 400 and number <= 599 then
-        return number
+        return floor(number)
     end
     code = tostring(code)
     if sub(code, 1, 8) == "invalid_" then
@@ -81,6 +82,9 @@ end
 function _M.event_error(event)
     if type(event.error) == "table" then
         return event.error
+    end
+    if type(event.error) == "string" then
+        return { message = event.error }
     end
     if event.type == "error" then
         return event

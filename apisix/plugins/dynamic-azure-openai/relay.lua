@@ -81,25 +81,17 @@ local function end_stream(r, res, st)
 end
 
 
--- How long the next read may wait: while the head is held, no longer than the hold lasts.
-local function next_wait(r, res, st, hold_until)
-    local ms = r.pool.settings.read_timeout_ms
-    if st.in_head and hold_until then
-        local left = floor((hold_until - now()) * 1000)
-        ms = left < 1 and 1 or left
+-- While the head is held, the next read may wait no longer than the hold lasts.
+local function wait_for_head(r, res, st)
+    if not st.hold_until then
+        st.hold_until = now() + r.pool.settings.stream_hold_ms / 1000
     end
-    transport.set_read_timeout(res, ms)
+    local left = floor((st.hold_until - now()) * 1000)
+    transport.set_read_timeout(res, left < 1 and 1 or left)
 end
 
 
--- The hold is over and nothing decided: what is there goes out, and the wait goes on.
-local function open_head(r, res, st)
-    transport.set_read_timeout(res, r.pool.settings.read_timeout_ms)
-    local out = stream.open(st)
-    return out == "" or send(r, res, out)
-end
-
-
+-- Returns nil when an error event stood in the head, false when the client is gone.
 local function on_chunk(r, res, st, chunk)
     local was_head = st.in_head
     local out, first = stream.push(st, chunk)
@@ -109,10 +101,28 @@ local function on_chunk(r, res, st, chunk)
     if first then
         note_first_output(r)
     end
-    if was_head and not st.in_head then
+    if st.in_head then
+        wait_for_head(r, res, st)
+
+    elseif was_head then
         transport.set_read_timeout(res, r.pool.settings.read_timeout_ms)
     end
     return out == "" or send(r, res, out)
+end
+
+
+-- Returns true when reading goes on, false when another backend may be tried.
+local function on_error(r, res, st, err)
+    if st.hold_until and st.in_head and find(err, "timeout", 1, true) then
+        -- the hold is over and nothing decided: what is there goes out, and the wait goes on
+        transport.set_read_timeout(res, r.pool.settings.read_timeout_ms)
+        local out = stream.open(st)
+        return out == "" or send(r, res, out) or client_left(res)
+    end
+    if r.sent then
+        return cut_stream(r, res, st)
+    end
+    return false
 end
 
 
@@ -124,16 +134,11 @@ end
 -- @treturn string|nil transport error
 -- @treturn table|nil the stream's state, when its head carried an error event
 function _M.events(r, res)
-    local settings = r.pool.settings
-    local st = stream.new(r.injected, settings.stream_hold_bytes)
-    local hold_until
+    local st = stream.new(r.injected, r.pool.settings.stream_hold_bytes)
     local turn, since = 0, 0
     while true do
         local chunk, err = transport.read(res)
         if chunk then
-            if not hold_until then
-                hold_until = now() + settings.stream_hold_ms / 1000
-            end
             local there = on_chunk(r, res, st, chunk)
             if there == nil then
                 return nil, nil, st
@@ -141,23 +146,12 @@ function _M.events(r, res)
             if not there then
                 return client_left(res)
             end
-            if st.in_head then
-                next_wait(r, res, st, hold_until)
-            end
             turn, since = take_turns(turn, since)
 
         elseif not err then
             return end_stream(r, res, st)
 
-        elseif st.in_head and hold_until and find(err, "timeout", 1, true) then
-            if not open_head(r, res, st) then
-                return client_left(res)
-            end
-
-        elseif r.sent then
-            return cut_stream(r, res, st)
-
-        else
+        elseif not on_error(r, res, st, err) then
             return nil, err
         end
     end

@@ -43,6 +43,16 @@ local function unescape(text)
 end
 
 
+-- Takes off every layer of `%25`: what is behind the gateway may decode more than once.
+local function without_layers(path)
+    local layers
+    repeat
+        path, layers = gsub(path, "%%25", "%%")
+    until layers == 0
+    return path
+end
+
+
 --- The path of a request target, as it will be checked and forwarded.
 -- Runs of slashes are joined, as the engine does before it matches routes. What could make the
 -- backend see another path than the one checked here is refused.
@@ -59,7 +69,7 @@ function _M.path(target)
         return nil
     end
     path = gsub(path, "//+", "/")
-    local dots = gsub(gsub(lower(path), "%%2e", "."), "%%25", "%%")
+    local dots = without_layers(gsub(lower(path), "%%2e", "."))
     if find(dots .. "/", "/%.%.?/") or find(dots, "%2e", 1, true) or find(dots, "%2f", 1, true)
         or find(dots, "%5c", 1, true) then
         return nil
@@ -267,7 +277,7 @@ function _M.is_json(content_type)
     if type(content_type) ~= "string" then
         return content_type == nil
     end
-    return match(lower(content_type), "^%s*application/[%w.+-]*json") ~= nil
+    return match(lower(content_type), "^%s*application/[%w.+-]*json%f[^%w.+-]") ~= nil
 end
 
 return _M

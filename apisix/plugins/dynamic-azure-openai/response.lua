@@ -9,8 +9,19 @@ local headers = require("apisix.plugins.dynamic-azure-openai.headers")
 local ngx = ngx
 local ngx_print = ngx.print
 local ngx_flush = ngx.flush
+local lower = string.lower
 
 local _M = {}
+
+
+local function connection_of(fields)
+    for i = 1, #fields, 2 do
+        if lower(fields[i]) == "connection" then
+            return fields[i + 1]
+        end
+    end
+    return nil
+end
 
 
 --- Headers that the gateway adds to every answer of the driver.
@@ -34,7 +45,7 @@ end
 function _M.head(r, status, fields, keep_length)
     ngx.status = status
     r.status = status
-    headers.to_client(fields, keep_length)
+    headers.to_client(fields, connection_of(fields), keep_length)
     _M.own_headers(r)
     core.response.set_response_source(r.ctx, "upstream")
 end

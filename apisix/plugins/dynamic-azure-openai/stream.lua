@@ -9,15 +9,12 @@
 -- when the gateway had asked for it and the client had not, and with that an event that is not
 -- complete yet waits for its end.
 
-local cjson = require("cjson.safe")
+local head = require("apisix.plugins.dynamic-azure-openai.head")
 local sse = require("apisix.plugins.dynamic-azure-openai.sse")
 local usage = require("apisix.plugins.dynamic-azure-openai.usage")
-local outcome = require("apisix.plugins.dynamic-azure-openai.outcome")
 
 local find = string.find
 local sub = string.sub
-local type = type
-local pairs = pairs
 local concat = table.concat
 
 -- An event longer than this is not the usage event; its parts no longer wait for its end.
@@ -27,55 +24,7 @@ local MAX_WAIT = 65536
 -- longer than this is not kept to be looked at.
 local MAX_KEPT = 4194304
 
-local QUIET_TYPES = {
-    ["response.created"] = true,
-    ["response.in_progress"] = true,
-    ["response.queued"] = true,
-}
-
 local _M = {}
-
-
-local function delta_has_output(delta)
-    for name, value in pairs(delta) do
-        if name ~= "role" and value ~= "" and value ~= cjson.null
-            and not (type(value) == "table" and next(value) == nil) then
-            return true
-        end
-    end
-    return false
-end
-
-
-local function choice_has_output(choice)
-    if type(choice) ~= "table" then
-        return false
-    end
-    local delta = choice.delta
-    if type(delta) == "table" and delta_has_output(delta) then
-        return true
-    end
-    local text = choice.text
-    local finish = choice.finish_reason
-    return (type(text) == "string" and text ~= "") or (finish ~= nil and finish ~= cjson.null)
-end
-
-
-local function has_output(event)
-    if type(event.type) == "string" then
-        return not QUIET_TYPES[event.type]
-    end
-    local choices = event.choices
-    if type(choices) ~= "table" then
-        return true
-    end
-    for i = 1, #choices do
-        if choice_has_output(choices[i]) then
-            return true
-        end
-    end
-    return false
-end
 
 
 --- A new stream.
@@ -87,6 +36,8 @@ function _M.new(injected, hold_bytes)
         injected = injected,
         hold_bytes = hold_bytes,
         in_head = true,
+        hold_until = nil,
+        seen = false,
         held = "",
         scanned = 1,
         tail = "",
@@ -97,35 +48,6 @@ function _M.new(injected, hold_bytes)
         err_data = nil,
         at_boundary = true,
     }
-end
-
-
--- Looks at the complete events of the head that were not looked at yet.
--- Returns "error" or "output" when one of them decides.
-local function read_head(self)
-    local buf = self.held
-    while true do
-        local stop = sse.event_end(buf, self.scanned)
-        if not stop then
-            return nil
-        end
-        local data = sse.data(buf, self.scanned, stop)
-        self.scanned = stop + 1
-        if data then
-            local event = cjson.decode(data)
-            if type(event) ~= "table" then
-                return "output"
-            end
-            local err = outcome.event_error(event)
-            if err then
-                self.err, self.err_data = err, data
-                return "error"
-            end
-            if has_output(event) then
-                return "output"
-            end
-        end
-    end
 end
 
 
@@ -251,12 +173,25 @@ local function flow(self, chunk)
 end
 
 
+-- The head went before its end came: the first output is still watched for, it is a measure.
+local function watch(self, chunk, verdict)
+    if verdict or #self.held > MAX_WAIT then
+        self.seen, self.held = true, ""
+
+    else
+        self.held, self.scanned = sub(self.held, self.scanned), 1
+    end
+    return flow(self, chunk), verdict == "output"
+end
+
+
 --- Lets the head go although nothing decided: its time is over.
 -- @tparam table self
 -- @treturn string bytes for the client, "" when there are none
 function _M.open(self)
     local held = self.held
-    self.in_head, self.held = false, ""
+    self.in_head = false
+    self.held, self.scanned = self.seen and "" or sub(held, self.scanned), 1
     return held == "" and "" or flow(self, held)
 end
 
@@ -268,15 +203,21 @@ end
 --   stood in the head (`err`, `err_data`)
 -- @treturn boolean whether these are the first bytes with output
 function _M.push(self, chunk)
-    if not self.in_head then
+    if self.seen then
         return flow(self, chunk), false
     end
     self.held = self.held == "" and chunk or self.held .. chunk
-    local verdict = read_head(self)
+    local verdict, scanned, err, data = head.look(self.held, self.scanned)
+    self.scanned = scanned
+    if not self.in_head then
+        return watch(self, chunk, verdict)
+    end
     if verdict == "error" then
+        self.err, self.err_data = err, data
         return nil, false
     end
     if verdict == "output" then
+        self.seen = true
         return _M.open(self), true
     end
     if #self.held > self.hold_bytes then

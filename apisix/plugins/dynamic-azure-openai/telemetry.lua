@@ -143,17 +143,26 @@ end
 
 
 local function count_ends(r)
-    if r.cut then
-        metrics.add("gateway_stream_aborts_total", 1, "backend", r.backend.name, "by", "backend")
-
-    elseif r.sent and not r.completed then
-        metrics.add("gateway_stream_aborts_total", 1, "backend", r.backend.name, "by", "client")
+    local side = r.cut and "backend" or r.sent and not r.completed and "client"
+    if side then
+        metrics.add("gateway_stream_aborts_total", 1, "backend", r.backend.name, "by", side)
     end
 end
 
 
 local function served(r)
     return r.status ~= nil and r.status < 400 and r.sent
+end
+
+
+local function count_usage(ctx, r, label)
+    if r.usage then
+        count_tokens(ctx, r, label)
+
+    elseif served(r) and r.deployment then
+        metrics.add("gateway_usage_unknown_total", 1, "deployment", label,
+                    "backend", r.backend.name)
+    end
 end
 
 
@@ -176,13 +185,7 @@ function _M.finish(ctx, r)
     metrics.add("gateway_requests_total", 1, "operation", r.route.operation.name,
                 "deployment", label, "consumer", ctx.consumer_name or "",
                 "code", tostring(ngx.status))
-    if r.usage then
-        count_tokens(ctx, r, label)
-
-    elseif served(r) and r.deployment then
-        metrics.add("gateway_usage_unknown_total", 1, "deployment", label,
-                    "backend", r.backend.name)
-    end
+    count_usage(ctx, r, label)
     count_ends(r)
 end
 

@@ -28,14 +28,19 @@ local function count(object, name)
 end
 
 
+local function either(object, name, other)
+    return count(object, object[name] ~= nil and name or other)
+end
+
+
 --- Normalises one decoded `usage` object.
 -- @tparam table usage as decoded
 -- @treturn table `{prompt, completion, total, cached, reasoning, audio}` in tokens
 function _M.normalise(usage)
     local input = usage.prompt_tokens_details or usage.input_tokens_details
     local output = usage.completion_tokens_details or usage.output_tokens_details
-    local prompt = count(usage, "prompt_tokens") + count(usage, "input_tokens")
-    local completion = count(usage, "completion_tokens") + count(usage, "output_tokens")
+    local prompt = either(usage, "prompt_tokens", "input_tokens")
+    local completion = either(usage, "completion_tokens", "output_tokens")
     local total = count(usage, "total_tokens")
     return {
         prompt = prompt,
