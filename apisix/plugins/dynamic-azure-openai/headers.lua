@@ -111,18 +111,6 @@ local function set(name, value)
 end
 
 
-local function named_by_backend(fields)
-    local values
-    for i = 1, #fields, 2 do
-        -- the length first: most names are not worth a lower-case copy
-        if #fields[i] == #"connection" and lower(fields[i]) == "connection" then
-            values = values and values .. "," .. fields[i + 1] or fields[i + 1]
-        end
-    end
-    return connection_tokens(values)
-end
-
-
 --- Copies a backend's headers to the client's answer.
 -- @tparam table fields names and values in turn
 -- @tparam string|nil connection the backend's Connection header: what it names is hop-by-hop too
