@@ -223,6 +223,18 @@ def config_document(model: GatewayModel) -> dict[str, Any]:
     }
 
 
+# nginx refuses a body far over the limit before any plugin runs; its own page is HTML.
+_SERVER_SNIPPET = (
+    "lua_check_client_abort on;\n"
+    "error_page 413 @body_too_large;\n"
+    "location @body_too_large {\n"
+    "    content_by_lua_block {\n"
+    '        require("apisix.plugins.dynamic-azure-openai.body_limit").handle()\n'
+    "    }\n"
+    "}\n"
+)
+
+
 def _nginx(model: GatewayModel) -> dict[str, Any]:
     body_mb = model.transport.max_request_body_bytes >> 20
     return {
@@ -236,7 +248,7 @@ def _nginx(model: GatewayModel) -> dict[str, Any]:
             "custom_lua_shared_dict": {"gateway-metrics": "16m", "gateway-state": "8m"},
         },
         "http_configuration_snippet": _control_listener(model.listeners.control_port),
-        "http_server_configuration_snippet": "lua_check_client_abort on;\n",
+        "http_server_configuration_snippet": _SERVER_SNIPPET,
     }
 
 

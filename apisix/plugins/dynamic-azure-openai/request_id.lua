@@ -15,12 +15,20 @@ local STORED = "request-id-" .. HEADER
 local _M = {}
 
 
+--- Whether an id is harmless in logs and headers.
+-- @param id what the client sent
+-- @treturn boolean
+function _M.is_valid(id)
+    return type(id) == "string" and #id <= 128 and find(id, "^[%w_-]+$") ~= nil
+end
+
+
 --- Makes sure that the request has a well-formed id.
 -- @tparam table ctx the engine's request context
 -- @treturn string the id
 function _M.ensure(ctx)
     local id = core.request.header(ctx, HEADER)
-    if type(id) == "string" and #id <= 128 and find(id, "^[%w_-]+$") then
+    if _M.is_valid(id) then
         return id
     end
     id = ngx.var.request_id
