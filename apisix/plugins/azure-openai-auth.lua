@@ -68,7 +68,8 @@ function _M.rewrite(conf, ctx)
         local status, body = messages.error("invalid_api_key")
         core.response.set_header("WWW-Authenticate", 'Bearer realm="' .. conf.realm .. '"')
         core.response.set_header("Content-Type", "application/json")
-        return status, body
+        -- returned, it would be a warning with the whole request line, query included, in the log
+        return core.response.exit(status, body)
     end
     consumer_mod.attach_consumer(ctx, consumer, consumers)
     credentials.hide_identity(ctx)

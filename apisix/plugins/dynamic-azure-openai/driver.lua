@@ -49,14 +49,14 @@ local function route_conf(ctx)
 end
 
 
+-- Ends the request here: a returned status would be a warning in the log for every client's error.
 local function refuse(code)
     local status, body = messages.error(code)
     ngx.header["Content-Type"] = "application/json"
-    return body, status
+    return core.response.exit(status, body)
 end
 
 
--- Returns what `base.detect_request_type` returns: a body and a status when the request is refused.
 local function detect(ctx, conf, max_body_size)
     local r, code = intake.read(ctx, backends.pool(conf), max_body_size)
     if not r then

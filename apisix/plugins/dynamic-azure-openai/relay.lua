@@ -4,6 +4,7 @@
 -- Until something is sent the attempt can still fail and another backend can take over; the
 -- functions return the error then. After that an error cuts the client's connection.
 
+local inflate = require("apisix.plugins.dynamic-azure-openai.inflate")
 local messages = require("apisix.plugins.dynamic-azure-openai.messages")
 local response = require("apisix.plugins.dynamic-azure-openai.response")
 local stream = require("apisix.plugins.dynamic-azure-openai.stream")
@@ -13,6 +14,7 @@ local usage = require("apisix.plugins.dynamic-azure-openai.usage")
 local ngx = ngx
 local now = ngx.now
 local find = string.find
+local lower = string.lower
 local match = string.match
 local sub = string.sub
 local floor = math.floor
@@ -20,6 +22,10 @@ local concat = table.concat
 
 -- where the usage of an answer is looked for that is too large to be held
 local TAIL = 16384
+
+-- of a compressed answer: what is kept to be unpacked, and what it may grow to
+local MAX_COMPRESSED = 1048576
+local MAX_INFLATED = 16777216
 
 -- a burst is served for this many turns before others get theirs
 local TURNS = 32
@@ -101,6 +107,8 @@ local function on_chunk(r, res, st, chunk)
     if first then
         note_first_output(r)
     end
+    -- at once: whoever leaves after the last event has still used the tokens
+    r.usage, r.model = st.usage, st.model
     if st.in_head then
         wait_for_head(r, res, st)
 
@@ -166,10 +174,43 @@ local function usage_of_tail(tail)
 end
 
 
+local function is_event_stream(res)
+    return find(lower(res.headers["content-type"] or ""), "text/event-stream", 1, true) ~= nil
+end
+
+
+-- The usage of an answer that the backend compressed although it was asked not to.
+local function read_compressed(r, res, copy)
+    local text = inflate.gunzip(copy, MAX_INFLATED)
+    if not text then
+        return
+    end
+    if is_event_stream(res) then
+        local st = stream.new(false, 0)
+        stream.push(st, text)
+        r.usage, r.model = st.usage, st.model
+        return
+    end
+    r.usage, r.model = usage.read(text)
+end
+
+
+local function read_copy(r, res, copy)
+    if res.headers["content-encoding"] then
+        read_compressed(r, res, copy)
+
+    else
+        r.usage = usage_of_tail(copy)
+    end
+end
+
+
 local function relay_large(r, res, pieces)
     local keep_length = res.framing == "length"
     local bytes = concat(pieces)
-    local tail = sub(bytes, -TAIL)
+    -- of plain text the end tells the usage; a compressed one can only be read from its beginning
+    local kept = res.headers["content-encoding"] and MAX_COMPRESSED or TAIL
+    local copy = sub(bytes, -kept)
     local turn, since = 0, 0
     while bytes do
         if not send(r, res, bytes, keep_length) then
@@ -184,11 +225,11 @@ local function relay_large(r, res, pieces)
             return response.cut()
         end
         if bytes then
-            tail = sub(tail .. bytes, -TAIL)
+            copy = sub(copy .. bytes, -kept)
         end
     end
     transport.done(res)
-    r.usage = usage_of_tail(tail)
+    read_copy(r, res, copy)
     r.completed = true
     return true
 end
@@ -196,7 +237,10 @@ end
 
 local function relay_small(r, res, body)
     transport.done(res)
-    if not res.headers["content-encoding"] then
+    if res.headers["content-encoding"] then
+        read_compressed(r, res, body)
+
+    else
         r.usage, r.model = usage.read(body)
     end
     response.head(r, res.status, res.fields, false)
@@ -216,7 +260,8 @@ end
 -- @treturn boolean|nil true when the client has it all
 -- @treturn string|nil transport error; nothing was sent then
 function _M.body(r, res)
-    local limit = r.pool.settings.json_hold_bytes
+    -- a compressed event stream cannot be looked into: it is not held at all
+    local limit = is_event_stream(res) and 0 or r.pool.settings.json_hold_bytes
     local pieces, size = {}, 0
     while size <= limit do
         local data, err = transport.read(res)
