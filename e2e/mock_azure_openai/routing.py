@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _LEGACY = re.compile(
     r"/openai/deployments/(?P<d>[^/]+)/(?P<op>chat/completions|completions|embeddings|responses)"
 )
+_ACCOUNT = re.compile(r"/openai/(?P<op>responses)")
 _V1 = re.compile(r"/openai/v1/(?P<op>chat/completions|completions|embeddings|responses)")
 _MODELS = re.compile(r"/openai/v1/models(?:/(?P<id>[^/]+))?")
 _API_VERSION = re.compile(r"\d{4}-\d\d-\d\d(-preview)?")
@@ -73,11 +74,12 @@ def resolve(
     versions = [value for name, value in query if name == "api-version"]
     if models := _MODELS.fullmatch(path):
         return _resolve_models(method, models, versions)
-    legacy, v1 = _LEGACY.fullmatch(path), _V1.fullmatch(path)
-    found = legacy or v1
+    legacy, account = _LEGACY.fullmatch(path), _ACCOUNT.fullmatch(path)
+    found = legacy or account or _V1.fullmatch(path)
     if found is None or method != "POST":
         return canned.named("404")
-    refused = _refuse_legacy_version(versions) if legacy else _refuse_v1_version(versions)
+    dated = legacy or account
+    refused = _refuse_legacy_version(versions) if dated else _refuse_v1_version(versions)
     if refused:
         return refused
     if not isinstance(body, Mapping):

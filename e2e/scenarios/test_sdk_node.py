@@ -19,7 +19,7 @@ TEXT = "Hello from the mock: naïve café, 漢字 🙂🚀 end…"
 WEATHER = {"name": "weather", "arguments": '{"location":"München 🥖"}'}
 HELLO = 'data: {"choices":[{"delta":{"content":"Hello"}}]}\n\n'
 KINDS = pytest.mark.parametrize("kind", ["openai", "azure"])
-V1_KINDS = pytest.mark.parametrize("kind", ["openai", "azure-v1"])
+ACCOUNT_KINDS = pytest.mark.parametrize("kind", ["openai", "azure", "azure-v1"])
 
 
 class Driver:
@@ -114,7 +114,7 @@ def test_embeddings(ask, kind):
     assert result["usage"]["prompt_tokens"] > 0
 
 
-@V1_KINDS
+@ACCOUNT_KINDS
 @pytest.mark.parametrize("call", ["responses", "responsesStream"])
 def test_responses(ask, kind, call):
     result = ask(call, kind)["result"]
@@ -122,12 +122,12 @@ def test_responses(ask, kind, call):
     assert result["usage"]["total_tokens"] > 0
 
 
-@V1_KINDS
+@ACCOUNT_KINDS
 def test_responses_tools(ask, kind):
     assert ask("responsesTools", kind)["result"] == WEATHER
 
 
-@V1_KINDS
+@ACCOUNT_KINDS
 def test_models(ask, kind):
     assert "gpt-4o" in ask("models", kind)["result"]["names"]
 

@@ -49,8 +49,8 @@ def client(request, running):
         yield made
 
 
-@pytest.fixture(params=["openai", "azure-v1"])
-def v1_client(request, running):
+@pytest.fixture(params=["openai", "azure", "azure-v1"])
+def account_client(request, running):
     with make_client(request.param, running) as made:
         yield made
 
@@ -120,27 +120,27 @@ def test_embeddings(client):
     assert answer.usage.prompt_tokens > 0
 
 
-def test_responses(v1_client):
-    answer = v1_client.responses.create(model="gpt-4o", input="Say hello.")
+def test_responses(account_client):
+    answer = account_client.responses.create(model="gpt-4o", input="Say hello.")
     assert answer.output_text == TEXT
     assert answer.usage.total_tokens > 0
 
 
-def test_responses_stream(v1_client):
-    with v1_client.responses.stream(model="gpt-4o", input="Say hello.") as stream:
+def test_responses_stream(account_client):
+    with account_client.responses.stream(model="gpt-4o", input="Say hello.") as stream:
         deltas = [event.delta for event in stream if event.type == "response.output_text.delta"]
         final = stream.get_final_response()
     assert "".join(deltas) == final.output_text == TEXT
 
 
-def test_responses_tools(v1_client):
-    answer = v1_client.responses.create(model="gpt-4o", input="Say hello.", tools=[TOOL])
+def test_responses_tools(account_client):
+    answer = account_client.responses.create(model="gpt-4o", input="Say hello.", tools=[TOOL])
     (call,) = answer.output
     assert (call.name, call.arguments) == ("weather", ARGUMENTS)
 
 
-def test_models(v1_client):
-    assert "gpt-4o" in [model.id for model in v1_client.models.list()]
+def test_models(account_client):
+    assert "gpt-4o" in [model.id for model in account_client.models.list()]
 
 
 async def ask_async(gateway):

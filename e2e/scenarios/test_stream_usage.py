@@ -121,11 +121,23 @@ def test_api_versions_that_know_the_option_get_it(mocks, gateway, version, opera
         (calls.RESPONSES, {"model": "gpt-4o", "input": "Say hello.", "stream": True}),
         (calls.RESPONSES, {"model": "gpt-4o", "input": "Say hello."}),
         (calls.legacy("gpt-4o", "responses"), {"input": "Say hello.", "stream": True}),
+        (
+            "/openai/responses?api-version=2025-03-01-preview",
+            {"model": "gpt-4o", "input": "Say hello.", "stream": True},
+        ),
         (calls.CHAT, calls.chat(stream=False)),
         (calls.CHAT, calls.chat()),
         (calls.EMBEDDINGS, {"model": "gpt-4o", "input": "Say hello."}),
     ],
-    ids=["responses-stream", "responses", "legacy-responses", "stream-false", "chat", "embeddings"],
+    ids=[
+        "responses-stream",
+        "responses",
+        "legacy-responses",
+        "responses-without-deployment",
+        "stream-false",
+        "chat",
+        "embeddings",
+    ],
 )
 def test_the_option_goes_to_chat_and_completions_streams_only(mocks, gateway, target, body):
     mock, gw = one(mocks, gateway)

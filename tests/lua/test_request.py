@@ -117,6 +117,8 @@ def test_no_accepted_path_decodes_to_another_one(request_module, rest):
         ("/openai/v1/chat/completions", "chat", None, None),
         ("/openai/v1/responses", "responses", None, None),
         ("/openai/v1/models", "models", None, None),
+        ("/openai/responses", "responses", None, None),
+        ("/openai/models", "models", None, "/openai/v1/models"),
         ("/v1/chat/completions", "chat", None, "/openai/v1/chat/completions"),
         ("/v1/embeddings", "embeddings", None, "/openai/v1/embeddings"),
         ("/v1/models", "models", None, "/openai/v1/models"),
@@ -143,6 +145,9 @@ def test_a_path_tells_operation_and_deployment(
         "/v2/chat/completions",
         "/openai/v1/chat/completions/x",
         "/openai/V1/models",
+        "/openai/embeddings",
+        "/openai/responses/",
+        "/responses",
         "/openai/deployments/gpt-4o",
         "/openai/deployments/gpt-4o/",
         "/openai/deployments/gpt-4o/models",
@@ -239,6 +244,13 @@ def test_a_pinned_backend_sees_its_api_version_exactly_once(request_module, args
 def test_a_backend_without_a_version_sees_the_clients_query(request_module, args):
     expected = CHAT + ("?" + args if args else "")
     assert request_module.target(CHAT, args) == expected
+
+
+def test_responses_without_a_deployment_in_the_path_have_an_api_version(request_module):
+    given, pinned = "api-version=2025-03-01-preview", "2025-04-01-preview"
+    assert request_module.target("/openai/responses", given) == f"/openai/responses?{given}"
+    target = request_module.target("/openai/responses", given, api_version=pinned)
+    assert target == f"/openai/responses?api-version={pinned}"
 
 
 def test_no_api_version_is_added_on_v1(request_module):

@@ -1,4 +1,4 @@
---- `GET /openai/v1/models`: the union over the backends.
+--- `GET /openai/v1/models` (and `/openai/models`): the union over the backends.
 --
 -- Entries are copied as bytes, never decoded and encoded again. A backend with a list of
 -- deployments contributes only those, and a mapped deployment appears under the client's name
@@ -88,7 +88,9 @@ end
 
 
 local function fetch(r, backend)
-    local target = "/openai/v1/models" .. (ngx.var.args and "?" .. ngx.var.args or "")
+    -- the v1 routes of a backend refuse the api-versions of the older ones
+    local args = not r.route.versioned and ngx.var.args
+    local target = "/openai/v1/models" .. (args and "?" .. args or "")
     local res, err = transport.request(backend, r.pool,
         "GET " .. target .. " HTTP/1.1\r\n" .. r.header_lines)
     if not res then

@@ -80,7 +80,8 @@ end
 
 --- What a path asks for.
 -- @tparam string path of `path`
--- @treturn table|nil `{operation, legacy, deployment, path}`; nil when nothing here serves it
+-- @treturn table|nil `{operation, legacy, versioned, deployment, path}`; nil when nothing here
+--   serves it; `legacy`: the deployment is in the path, `versioned`: there is an api-version
 function _M.route(path)
     local segment, rest = match(path, "^/openai/deployments/([^/]+)/(.+)$")
     if segment then
@@ -88,10 +89,18 @@ function _M.route(path)
         return operation and {
             operation = operation,
             legacy = true,
+            versioned = true,
             deployment = unescape(segment),
             rest = rest,
             path = path,
         }
+    end
+    -- where Azure's own clients look for what has no deployment in its path
+    if path == "/openai/responses" then
+        return { operation = OPERATIONS.responses, versioned = true, path = path }
+    end
+    if path == "/openai/models" then
+        return { operation = MODELS, versioned = true, path = "/openai/v1/models" }
     end
     rest = match(path, "^/openai/v1/(.+)$") or match(path, "^/v1/(.+)$")
     local operation = rest and (rest == "models" and MODELS or OPERATIONS[rest])
@@ -259,9 +268,9 @@ function _M.target(route, args, backend)
         if mapped then
             path = "/openai/deployments/" .. mapped .. "/" .. route.rest
         end
-        if backend.api_version then
-            args = with_api_version(args, backend.api_version)
-        end
+    end
+    if route.versioned and backend.api_version then
+        args = with_api_version(args, backend.api_version)
     end
     if args and args ~= "" then
         return path .. "?" .. args
