@@ -20,6 +20,8 @@ local setmetatable = setmetatable
 local type = type
 
 local CACHE_SECONDS = 60
+-- a list that lacks a backend which is down must not outlive it for long
+local PARTIAL_CACHE_SECONDS = 5
 local BODY_LIMIT = 8 * 1048576
 local DATA = { data = true }
 local ID = { id = true }
@@ -106,8 +108,9 @@ local function fetch(r, backend)
 end
 
 
+-- Returns the list, and for how long it may be kept; nil when no backend answered.
 local function collect(r)
-    local threads, union, reached = {}, {}, false
+    local threads, union, reached = {}, {}, 0
     for i, backend in ipairs(r.pool.backends) do
         if backend.mode ~= "drain" then
             threads[#threads + 1] = { ngx.thread.spawn(fetch, r, r.pool.backends[i]), backend }
@@ -116,10 +119,13 @@ local function collect(r)
     for _, entry in ipairs(threads) do
         local ok, body = ngx.thread.wait(entry[1])
         if ok and body and _M.merge(union, entry[2], body) then
-            reached = true
+            reached = reached + 1
         end
     end
-    return reached and _M.render(union)
+    if reached == 0 then
+        return nil
+    end
+    return _M.render(union), reached == #threads and CACHE_SECONDS or PARTIAL_CACHE_SECONDS
 end
 
 
@@ -135,11 +141,11 @@ function _M.answer(r)
         return 200, kept.body
     end
     r.header_lines = headers.to_backend(r.request_id)
-    local body = collect(r)
+    local body, seconds = collect(r)
     if not body then
         return messages.error("backend_unreachable")
     end
-    cache[r.pool] = { body = body, until_time = ngx.now() + CACHE_SECONDS }
+    cache[r.pool] = { body = body, until_time = ngx.now() + seconds }
     return 200, body
 end
 
