@@ -40,6 +40,7 @@ check: .venv/.installed-dev ## format, lint, types
 	luacheck --quiet $(LUA)
 	shellcheck $(SHELL_SCRIPTS)
 	$(BIN)/python tools/pin.py --check
+	$(BIN)/python tools/gen_configuration_docs.py --check
 
 format: .venv/.installed-dev ## apply the formatter
 	$(BIN)/ruff format $(PYTHON)
