@@ -85,38 +85,40 @@ def backends(mocks):
 def scripts(mocks):
     """Give each mock its script: the first and second fail, the third never does."""
     for number, mock in enumerate(mocks):
-        rules = [
-            Rule(match=Match(headers={"x-fate": "refused"}), action=Action(error="400")),
-            Rule(
-                match=Match(headers={"x-fate": "exhausted"}),
-                action=Action(error="429", retry_after_ms=1),
-            ),
+        failures = failing_rules() if number < 2 else []
+        mock.script([*refusing_rules(), *failures, *answering_rules()])
+
+
+def for_fate(fate, action, **match):
+    return Rule(match=Match(headers={"x-fate": fate}, **match), action=action)
+
+
+def refusing_rules():
+    return [
+        for_fate("refused", Action(error="400")),
+        for_fate("exhausted", Action(error="429", retry_after_ms=1)),
+    ]
+
+
+def failing_rules():
+    event = Action(sse_error=SseError(code="rate_limit_exceeded", after_events=2))
+    rules = [for_fate(name, action) for name, action in FAILURES.items()]
+    return [*rules, for_fate("event", event, stream=True)]
+
+
+def answering_rules():
+    """Return the rules for each usage: those that hold a call which its client will leave first."""
+    rules = []
+    for name, usage in numbered_usages():
+        left = {"x-fate": "left", "x-usage": name}
+        held_stream = Action(usage=usage, hold_after_events=4)
+        held = Action(usage=usage, hold_before_headers=True)
+        rules += [
+            Rule(match=Match(headers=left, stream=True), action=held_stream),
+            Rule(match=Match(headers=left), action=held),
+            Rule(match=Match(headers={"x-usage": name}), action=Action(usage=usage)),
         ]
-        if number < 2:
-            rules += [
-                Rule(match=Match(headers={"x-fate": name}), action=action)
-                for name, action in FAILURES.items()
-            ]
-            event = SseError(code="rate_limit_exceeded", after_events=2)
-            rules.append(
-                Rule(
-                    match=Match(headers={"x-fate": "event"}, stream=True),
-                    action=Action(sse_error=event),
-                )
-            )
-        for name, usage in numbered_usages():
-            left = {"x-fate": "left", "x-usage": name}
-            rules += [
-                Rule(
-                    match=Match(headers=left, stream=True),
-                    action=Action(usage=usage, hold_after_events=4),
-                ),
-                Rule(
-                    match=Match(headers=left), action=Action(usage=usage, hold_before_headers=True)
-                ),
-                Rule(match=Match(headers={"x-usage": name}), action=Action(usage=usage)),
-            ]
-        mock.script(rules)
+    return rules
 
 
 def numbered_usages():
