@@ -116,7 +116,12 @@ def env_file(values: Mapping[str, str]) -> str:
     for name, value in values.items():
         if "\n" in value or "\r" in value:
             raise ValueError(f"{name}: a line break does not fit into an env file")
-    return "".join(f"{name}={value}\n" for name, value in sorted(values.items()))
+    return "".join(f"{name}={_quoted(value)}\n" for name, value in sorted(values.items()))
+
+
+def _quoted(value: str) -> str:
+    escaped = "".join(f"\\{c}" if c in '"\\$`' else c for c in value)
+    return f'"{escaped}"'
 
 
 def inherited(environ: Mapping[str, str]) -> dict[str, str]:

@@ -5,20 +5,31 @@
 -- loses is at most that half second.
 -- The text is appended to what the engine's Prometheus listener says.
 
+local ffi = require("ffi")
 local core = require("apisix.core")
 
 local ngx = ngx
 local shared = ngx.shared
 local timer_at = ngx.timer.at
+local C = ffi.C
 local find = string.find
+local format = string.format
 local gsub = string.gsub
+local match = string.match
 local sub = string.sub
 local concat = table.concat
 local sort = table.sort
 local ipairs = ipairs
 local pairs = pairs
+local tonumber = tonumber
 local tostring = tostring
 local type = type
+
+ffi.cdef [[
+    int kill(int pid, int sig);
+]]
+
+local ESRCH = 3
 
 local FLUSH_SECONDS = 0.5
 local DICT = "gateway-metrics"
@@ -63,14 +74,15 @@ local function write_out()
     local dict = shared[DICT]
     local batch = pending
     pending = {}
+    local failed
     for key, n in pairs(batch) do
         if n ~= 0 then
             local _, err = dict:incr(key, n, 0)
-            if err then
-                ngx.log(ngx.ERR, "could not count: ", err)
-                return
-            end
+            failed = failed or err
         end
+    end
+    if failed then
+        ngx.log(ngx.ERR, "could not count: ", failed)
     end
 end
 
@@ -111,16 +123,49 @@ function _M.add(family, n, l1, v1, l2, v2, l3, v3, l4, v4, l5, v5)
 end
 
 
-local function by_family(dict)
-    local series = {}
+--- Moves a gauge.
+-- Each worker has its own share of it: one that is killed takes its share along, and the gauge
+-- still returns to 0.
+-- @tparam string family a name of those declared here
+-- @tparam number n up or down by
+-- @tparam string label
+-- @tparam string value
+function _M.move(family, n, label, value)
+    add(family .. "{" .. label .. '="' .. escape(value) .. '"}#' .. ngx.worker.pid(), n)
+end
+
+
+local function is_gone(pid)
+    return C.kill(tonumber(pid), 0) ~= 0 and ffi.errno() == ESRCH
+end
+
+
+-- The values by series; the shares of a gauge are added, those of workers that are gone dropped.
+local function collect(dict)
+    local values = {}
     for _, key in ipairs(dict:get_keys(0)) do
-        local brace = find(key, "{", 1, true)
-        local family = sub(key, 1, brace - 1)
-        local lines = series[family] or {}
-        series[family] = lines
-        lines[#lines + 1] = key .. " " .. tostring(dict:get(key) or 0)
+        local series, pid = match(key, "^(.*})#(%d+)$")
+        if pid and is_gone(pid) then
+            dict:delete(key)
+
+        else
+            series = series or key
+            values[series] = (values[series] or 0) + (dict:get(key) or 0)
+        end
     end
-    return series
+    return values
+end
+
+
+local function by_family(dict)
+    local families = {}
+    for series, value in pairs(collect(dict)) do
+        local family = sub(series, 1, find(series, "{", 1, true) - 1)
+        local lines = families[family] or {}
+        families[family] = lines
+        lines[#lines + 1] = series .. " " .. format("%.0f", value)
+    end
+    return families
 end
 
 

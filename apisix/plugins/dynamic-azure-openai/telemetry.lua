@@ -54,13 +54,13 @@ function _M.attempt_started(ctx, r)
     exporter.inc_llm_active_connections(ctx)
     ctx.llm_active_connections_tracked = true
     r.in_flight = backend.name
-    metrics.add("gateway_requests_in_flight", 1, "backend", backend.name)
+    metrics.move("gateway_requests_in_flight", 1, "backend", backend.name)
 end
 
 
 local function lower_gauges(ctx, r)
     if r.in_flight then
-        metrics.add("gateway_requests_in_flight", -1, "backend", r.in_flight)
+        metrics.move("gateway_requests_in_flight", -1, "backend", r.in_flight)
         r.in_flight = nil
     end
     if ctx.llm_active_connections_tracked then
