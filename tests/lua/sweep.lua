@@ -1,5 +1,7 @@
 -- Feeds a stream in pieces and checks every step; loops of a hundred thousand runs stay in Lua.
 
+local cuts = require("cuts")
+
 local concat = table.concat
 local sub = string.sub
 
@@ -91,15 +93,9 @@ end
 
 -- Whether every cut, and every pair of cuts, finds the error event before anything comes out.
 function sweep.errors(stream, input, hold, injected)
-    for a = 0, #input do
-        for b = a, #input do
-            local pieces = { sub(input, 1, a), sub(input, a + 1, b), sub(input, b + 1) }
-            if not finds_error(stream, pieces, hold, injected) then
-                return "cut at " .. a .. " and " .. b
-            end
-        end
-    end
-    return nil
+    return cuts.every_two(input, function(pieces)
+        return not finds_error(stream, pieces, hold, injected) and "not found" or nil
+    end)
 end
 
 return sweep

@@ -8,6 +8,7 @@
 -- `headers` (by lower-case name), `framing` (length, chunked, close), `left` (bytes of the body or
 -- of the chunk), `ended`, `reusable`.
 
+local byte = string.byte
 local find = string.find
 local sub = string.sub
 local lower = string.lower
@@ -15,10 +16,14 @@ local match = string.match
 local gmatch = string.gmatch
 local tonumber = tonumber
 local concat = table.concat
+local min = math.min
 
 local READ_SIZE = 65536
 local MAX_HEAD = 65536
+local MAX_INFORMATIONAL = 16
 local MAX_CHUNK_LINE = 4096
+local SEMICOLON = 0x3b
+local MALFORMED_CHUNK = "body: malformed chunk"
 
 local _M = {}
 
@@ -35,8 +40,9 @@ end
 
 
 local function read_head_text(res)
+    local from = 1
     while true do
-        local at, stop = find(res.buf, "\r?\n\r?\n")
+        local at, stop = find(res.buf, "\r?\n\r?\n", from)
         if at then
             local head = sub(res.buf, 1, at - 1)
             res.buf = sub(res.buf, stop + 1)
@@ -45,6 +51,8 @@ local function read_head_text(res)
         if #res.buf > MAX_HEAD then
             return nil, "head: too large"
         end
+        -- what was looked at holds no end, but for up to three bytes of one
+        from = #res.buf > 3 and #res.buf - 2 or 1
         local ok, err = fill(res, "head")
         if not ok then
             return nil, err
@@ -55,13 +63,14 @@ end
 
 -- `fields` keeps names and values as they came and in order; `headers` answers look-ups.
 local function parse_head(res, head)
-    local minor, status = match(head, "^HTTP/1%.(%d) (%d%d%d)")
+    local minor, status = match(head, "^HTTP/1%.(%d) (%d%d%d)%f[%D]")
     if not status then
         return nil, "head: malformed status line"
     end
     res.status, res.minor = tonumber(status), minor
     local fields, headers, n = {}, {}, 0
     for name, value in gmatch(head, "\n([^:%s]+)[ \t]*:[ \t]*([^\r\n]*)") do
+        value = match(value, "^.*[^ \t]") or ""
         fields[n + 1], fields[n + 2] = name, value
         n = n + 2
         local key = lower(name)
@@ -88,6 +97,8 @@ local function frame(res)
 
     elseif encoding and find(lower(encoding), "chunked", 1, true) then
         res.framing, res.left = "chunked", 0
+        -- whoever announces both may count its bytes in another way than we do
+        res.reusable = res.reusable and not length
 
     elseif length then
         res.framing, res.left = "length", tonumber(match(length, "^%d+$"))
@@ -107,7 +118,7 @@ end
 -- @treturn boolean|nil
 -- @treturn string|nil error
 function _M.read_head(res)
-    repeat
+    for _ = 0, MAX_INFORMATIONAL do
         local head, err = read_head_text(res)
         if not head then
             return nil, err
@@ -117,8 +128,11 @@ function _M.read_head(res)
         if not ok then
             return nil, err
         end
-    until res.status >= 200
-    return frame(res)
+        if res.status >= 200 then
+            return frame(res)
+        end
+    end
+    return nil, "head: too many informational answers"
 end
 
 
@@ -164,84 +178,82 @@ end
 
 
 -- The size line of the next chunk, trailers included when it is the last one.
--- Returns true when a chunk or the end is known, false when more bytes are needed.
-local function next_chunk(res)
+-- Returns where its data begins, nil when more bytes are needed.
+local function next_chunk(res, at)
     local buf = res.buf
-    local at, stop = find(buf, "\r?\n")
-    if not at then
-        return false, #buf > MAX_CHUNK_LINE and "body: malformed chunk" or nil
+    local line_end, stop = find(buf, "\r?\n", at)
+    if not line_end then
+        return nil, #buf - at >= MAX_CHUNK_LINE and MALFORMED_CHUNK or nil
     end
-    local size = tonumber(match(sub(buf, 1, at - 1), "^%s*(%x+)%s*$")
-                          or match(sub(buf, 1, at - 1), "^%s*(%x+)%s*;"), 16)
-    if not size then
-        return false, "body: malformed chunk"
+    local digits, after = match(buf, "^(%x+)[ \t]*()", at)
+    if not digits or (after ~= line_end and byte(buf, after) ~= SEMICOLON) then
+        return nil, MALFORMED_CHUNK
     end
+    local size = tonumber(digits, 16)
     if size > 0 then
-        res.left, res.buf = size, sub(buf, stop + 1)
-        return true
+        res.left = size
+        return stop + 1
     end
-    local trailer = sub(buf, at)
-    local _, last = find(trailer, "^\r?\n\r?\n")
+    local _, last = find(buf, "\n\r?\n", line_end)
     if not last then
-        _, last = find(trailer, "\n\r?\n")
+        return nil, #buf - at > MAX_HEAD and "body: malformed trailer" or nil
     end
-    if not last then
-        return false, #buf > MAX_HEAD and "body: malformed trailer" or nil
-    end
-    res.buf, res.ended = sub(trailer, last + 1), true
-    return true
+    res.ended = true
+    return last + 1
 end
 
 
--- Takes what is there of the current chunk, and the line end that follows a whole one.
-local function take_chunk(res, pieces)
+-- One step through the buffer: data, the line end behind a whole chunk, or the next size line.
+-- Returns where to go on, nil when more bytes are needed or something is wrong.
+local function step_chunked(res, at, pieces)
     local buf = res.buf
     if res.left > 0 then
-        if buf == "" then
-            return false
+        -- not `left` alone: string.sub takes what is beyond 31 bits for a negative position
+        local data = sub(buf, at, at - 1 + min(res.left, #buf))
+        if data == "" then
+            return nil
         end
-        local data = sub(buf, 1, res.left)
         pieces[#pieces + 1] = data
         res.left = res.left - #data
-        res.buf = sub(buf, #data + 1)
-        if res.left > 0 then
-            return false
-        end
-        res.closing = true
+        res.closing = res.left == 0
+        return at + #data
     end
     if res.closing then
-        local _, stop = find(res.buf, "^\r?\n")
+        local _, stop = find(buf, "^\r?\n", at)
         if not stop then
-            return false, #res.buf >= 2 and "body: malformed chunk" or nil
+            return nil, #buf > at and MALFORMED_CHUNK or nil
         end
-        res.buf, res.closing = sub(res.buf, stop + 1), false
+        res.closing = false
+        return stop + 1
     end
-    return next_chunk(res)
+    return next_chunk(res, at)
 end
 
 
--- All data that has arrived, as one piece.
+-- All data that has arrived, as one piece. The buffer is cut once, not once per chunk.
 local function read_chunked(res)
-    local pieces = {}
+    local pieces, at = {}, 1
     while not res.ended do
-        local more, err = take_chunk(res, pieces)
-        if err then
-            return nil, err
-        end
-        if not more then
-            if pieces[1] then
-                break
+        local to, err = step_chunked(res, at, pieces)
+        if to then
+            at = to
+
+        elseif pieces[1] then
+            -- what is wrong behind them is found again by the next read
+            break
+
+        else
+            res.buf, at = sub(res.buf, at), 1
+            if not err then
+                local _
+                _, err = fill(res, "body")
             end
-            local ok
-            ok, err = fill(res, "body")
-            if not ok then
+            if err then
                 return nil, err
             end
         end
     end
-    if not pieces[1] then
-        return nil
-    end
+    res.buf = sub(res.buf, at)
     return pieces[2] and concat(pieces) or pieces[1]
 end
 
