@@ -213,6 +213,8 @@ def config_document(model: GatewayModel) -> dict[str, Any]:
         },
         "nginx_config": _nginx(model),
         "plugin_attr": {
+            # for stock routes beside ours: APISIX's default client is in its own image only
+            "ai-proxy": {"http_client": "lua-resty-http"},
             "prometheus": {
                 "export_uri": "/apisix/prometheus/metrics",
                 "export_addr": {"ip": listeners.metrics_host, "port": listeners.metrics_port},

@@ -70,7 +70,7 @@ def test_a_responses_stream_is_passed_on_and_its_last_event_tells_the_usage(swee
     assert sweeper.sweep.all(sweeper.stream, case, False) is None
     assert sweeper.sweep.pieces(sweeper.stream, case, 1) is None
     _, state = sweeper.sweep.run(sweeper.stream, case, sweeper.host.table([]))
-    assert dict(state.usage.items()) == {
+    assert {k: v for k, v in state.usage.items() if k != "raw"} == {
         "prompt": 11,
         "completion": 5,
         "total": 16,

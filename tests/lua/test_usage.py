@@ -13,7 +13,11 @@ def usage(shared_host):
 def read(usage, text: bytes):
     result = usage.read(raw(text))
     tokens, model = result if isinstance(result, tuple) else (result, None)
-    return (dict(tokens.items()) if tokens else None), model
+    return counts(tokens), model
+
+
+def counts(tokens):
+    return {k: v for k, v in tokens.items() if k != "raw"} if tokens else None
 
 
 def tokens(**counts):

@@ -53,7 +53,7 @@ local function injects(r, backend)
     if not scanned or not scanned.stream or r.asks_usage then
         return false
     end
-    local version = backend.api_version or request.api_version(ngx.var.args)
+    local version = backend.api_version or request.api_version(r.args)
     return request.knows_stream_options(r.route, version)
         and not refuses_option[option_key(backend, r)]
 end
@@ -61,7 +61,7 @@ end
 
 local function build(r, backend)
     r.header_lines = r.header_lines or headers.to_backend(r.request_id)
-    local target = request.target(r.route, ngx.var.args, backend)
+    local target = request.target(r.route, r.args, backend)
     local body = r.body
     if r.scanned then
         local model = not r.route.legacy and backend.map[r.deployment] or nil

@@ -9,6 +9,7 @@ local state = require("apisix.plugins.dynamic-azure-openai.state")
 local ngx = ngx
 local open = io.open
 local gmatch = string.gmatch
+local match = string.match
 local tonumber = tonumber
 local tostring = tostring
 
@@ -117,6 +118,16 @@ local function scan_body(ctx, r, limit)
 end
 
 
+-- What the client asked for; what proxy-rewrite made of it where that plugin is on the route.
+local function requested(ctx)
+    local rewritten = ctx.var.upstream_uri
+    if rewritten and rewritten ~= "" then
+        return rewritten
+    end
+    return ngx.var.request_uri
+end
+
+
 --- Reads a request.
 -- @tparam table ctx the engine's request context
 -- @tparam table pool compiled configuration
@@ -125,7 +136,8 @@ end
 -- @treturn string|nil code of the refusal in the catalogue of messages
 function _M.read(ctx, pool, limit)
     local id = request_id.ensure(ctx)
-    local path = request.path(ngx.var.request_uri)
+    local target = requested(ctx)
+    local path = request.path(target)
     if not path then
         return nil, "invalid_path"
     end
@@ -138,6 +150,7 @@ function _M.read(ctx, pool, limit)
     end
     local r = state.new(ctx, pool, route)
     r.request_id = id
+    r.args = match(target, "%?(.*)$")
     r.started = ngx.req.start_time()
     r.key_hash = key_hash(ctx, pool.settings)
     if route.operation.method ~= "GET" then

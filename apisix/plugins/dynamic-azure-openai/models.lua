@@ -91,7 +91,7 @@ end
 
 local function fetch(r, backend)
     -- the v1 routes of a backend refuse the api-versions of the older ones
-    local args = not r.route.versioned and ngx.var.args
+    local args = not r.route.versioned and r.args
     local target = "/openai/v1/models" .. (args and "?" .. args or "")
     local res, err = transport.request(backend, r.pool,
         "GET " .. target .. " HTTP/1.1\r\n" .. r.header_lines)

@@ -20,6 +20,7 @@ function _M.new(ctx, pool, route)
         deployment = nil,      -- the client's name for it
         configured = false,    -- whether the configuration mentions that name
         request_id = nil,
+        args = nil,            -- the query, as it goes to backends
         key_hash = nil,        -- of the consistent hash, when that decides
         body = nil,            -- the client's bytes
         scanned = nil,         -- where things are in them

@@ -142,6 +142,18 @@ local function set_variables(ctx, r, label)
 end
 
 
+-- What APISIX's limits by tokens and its guards read in the log phase.
+local function tell_neighbours(ctx, r)
+    local tokens = r.usage
+    ctx.llm_raw_usage = tokens and tokens.raw
+    ctx.ai_token_usage = {
+        prompt_tokens = tokens and tokens.prompt or 0,
+        completion_tokens = tokens and tokens.completion or 0,
+        total_tokens = tokens and tokens.total or 0,
+    }
+end
+
+
 local function count_ends(r)
     local side = r.cut and "backend" or r.sent and not r.completed and "client"
     if side then
@@ -182,6 +194,7 @@ function _M.finish(ctx, r)
     end
     local label = _M.label(r)
     set_variables(ctx, r, label)
+    tell_neighbours(ctx, r)
     metrics.add("gateway_requests_total", 1, "operation", r.route.operation.name,
                 "deployment", label, "consumer", ctx.consumer_name or "",
                 "code", tostring(ngx.status))

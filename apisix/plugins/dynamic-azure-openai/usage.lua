@@ -35,7 +35,7 @@ end
 
 --- Normalises one decoded `usage` object.
 -- @tparam table usage as decoded
--- @treturn table `{prompt, completion, total, cached, reasoning, audio}` in tokens
+-- @treturn table `{prompt, completion, total, cached, reasoning, audio}` in tokens, and `raw`
 function _M.normalise(usage)
     local input = usage.prompt_tokens_details or usage.input_tokens_details
     local output = usage.completion_tokens_details or usage.output_tokens_details
@@ -49,6 +49,7 @@ function _M.normalise(usage)
         cached = count(input, "cached_tokens"),
         reasoning = count(output, "reasoning_tokens"),
         audio = count(input, "audio_tokens") + count(output, "audio_tokens"),
+        raw = usage,
     }
 end
 
