@@ -11,6 +11,7 @@ local core = require("apisix.core")
 local exporter = require("apisix.plugins.prometheus.exporter")
 local attempts = require("apisix.plugins.dynamic-azure-openai.attempts")
 local backends = require("apisix.plugins.dynamic-azure-openai.backends")
+local guard = require("apisix.plugins.dynamic-azure-openai.guard")
 local intake = require("apisix.plugins.dynamic-azure-openai.intake")
 local messages = require("apisix.plugins.dynamic-azure-openai.messages")
 local metrics = require("apisix.plugins.dynamic-azure-openai.metrics")
@@ -148,6 +149,10 @@ function _M.install(plugin)
         return
     end
     base.azure_openai_driver = _M
+    local problem = guard.problem()
+    if problem then
+        return guard.refuse(problem)
+    end
     take_over_base()
     take_over_log(plugin)
     metrics.join(exporter)
