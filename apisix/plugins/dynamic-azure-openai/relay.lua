@@ -195,12 +195,26 @@ local function read_compressed(r, res, copy)
 end
 
 
-local function read_copy(r, res, copy)
-    if res.headers["content-encoding"] then
-        read_compressed(r, res, copy)
+-- Of plain text the end tells the usage. A compressed answer is unpacked from its beginning: it is
+-- kept whole, as pieces, or not at all.
+local function keep_copy(copy, bytes)
+    if not copy.compressed then
+        copy.tail = sub(copy.tail .. bytes, -TAIL)
+        return
+    end
+    copy.size = copy.size + #bytes
+    if copy.size <= MAX_COMPRESSED then
+        copy[#copy + 1] = bytes
+    end
+end
 
-    else
-        r.usage = usage_of_tail(copy)
+
+local function read_copy(r, res, copy)
+    if not copy.compressed then
+        r.usage = usage_of_tail(copy.tail)
+
+    elseif copy.size <= MAX_COMPRESSED then
+        read_compressed(r, res, concat(copy))
     end
 end
 
@@ -208,14 +222,13 @@ end
 local function relay_large(r, res, pieces)
     local keep_length = res.framing == "length"
     local bytes = concat(pieces)
-    -- of plain text the end tells the usage; a compressed one can only be read from its beginning
-    local kept = res.headers["content-encoding"] and MAX_COMPRESSED or TAIL
-    local copy = sub(bytes, -kept)
+    local copy = { compressed = res.headers["content-encoding"] ~= nil, tail = "", size = 0 }
     local turn, since = 0, 0
     while bytes do
         if not send(r, res, bytes, keep_length) then
             return client_left(res)
         end
+        keep_copy(copy, bytes)
         turn, since = take_turns(turn, since)
         local err
         bytes, err = transport.read(res)
@@ -223,9 +236,6 @@ local function relay_large(r, res, pieces)
             transport.close(res)
             r.cut = true
             return response.cut()
-        end
-        if bytes then
-            copy = sub(copy .. bytes, -kept)
         end
     end
     transport.done(res)
