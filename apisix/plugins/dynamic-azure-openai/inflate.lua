@@ -54,7 +54,8 @@ local function find_library()
         end)
         local found, loaded = linked, C
         if not linked then
-            found, loaded = pcall(ffi.load, "z")
+            -- by its full name: the short one is there with the headers only
+            found, loaded = pcall(ffi.load, "libz.so.1")
         end
         library = found and loaded or false
     end
