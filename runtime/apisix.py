@@ -1,128 +1,106 @@
 """`apisix`: a private instance of a local Apache APISIX, as a child of `gateway up`.
 
-`$APISIX_HOME/bin/apisix-run DIR` starts an instance in the foreground from DIR/conf with its logs
-in DIR/logs. Routes change without touching the engine: APISIX reads a new apisix.yaml within a
-second. A change of config.yaml needs a restart of the gateway and is refused.
+Routes change without touching the engine: APISIX reads a new apisix.yaml within a second. When
+config.yaml changes, nginx.conf is made again, tested, and nginx is told to reload.
 """
 
 from __future__ import annotations
 
 import ctypes
-import json
+import grp
+import itertools
 import os
 import pwd
 import re
 import signal
 import stat
 import subprocess
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import yaml
-
-from runtime import ports, probe
-from runtime.errors import EngineStartError, RuntimeNotAvailableError, UnsupportedError
-from runtime.lite_config import Listener
+from runtime import apisix_files as files
+from runtime import apisix_home, ports
+from runtime.errors import EngineStartError, UnsupportedError, WorkdirError
 from runtime.log_mirror import LogMirror
+from runtime.processes import engine_of, serving_workers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from runtime.apisix_home import Installation
     from runtime.rendered import RenderedSet
     from runtime.workdir import Workdir
 
 PR_SET_PDEATHSIG = 1
-HOME_VARIABLE = "APISIX_HOME"
 INSTANCE = "apisix"
-# what Debian's nginx uses for workers that should own nothing
-UNPRIVILEGED = ("nobody", "nogroup")
-# APISIX reads it every second, and complains each time when its workers may not
-DEBUG_YAML = """\
-basic: {enable: false}
-http_filter: {enable: false, enable_header_name: X-APISIX-Dynamic-Debug}
-hook_conf: {enable: false, name: hook_phase, log_level: warn}
-hook_phase: {}
-#END
-"""
-
-
-def runner(environ: Mapping[str, str]) -> Path | None:
-    """Return the program that starts an instance, None when there is none."""
-    home = environ.get(HOME_VARIABLE)
-    found = Path(home) / "bin/apisix-run" if home else None
-    return found if found and os.access(found, os.X_OK) else None
+UNPRIVILEGED = "nobody"
+REMAKE_SECONDS = 30
+NEEDS_RESTART = "a changed config.yaml (ports, workers, limits of the engine) needs a restart"
+LONGEST_SOCKET = "logs/stream_worker_events.sock"
+# the kernel's limit for the path of a unix socket, less the end of the string
+MAX_SOCKET_PATH = 107
 
 
 def available() -> bool:
-    """Whether this machine has what the runtime needs."""
-    return runner(os.environ) is not None
+    """Whether the environment names an APISIX."""
+    return apisix_home.wanted(os.environ)
 
 
 def create(workdir: Workdir) -> Apisix:
     """Return the engine.
 
     Raises:
-        RuntimeNotAvailableError: there is no local APISIX.
+        RuntimeNotAvailableError: there is no local APISIX that can run a private instance.
     """
-    program = runner(os.environ)
-    if program is None:
-        raise RuntimeNotAvailableError(
-            f"runtime apisix needs {HOME_VARIABLE} with bin/apisix-run, or use --runtime lite"
-        )
-    return Apisix(workdir, program)
+    return Apisix(workdir, apisix_home.find(os.environ))
 
 
 class Apisix:
     """APISIX in a work directory. See `runtime.engine.Engine` for what the methods promise."""
 
-    def __init__(self, workdir: Workdir, program: Path) -> None:
+    def __init__(self, workdir: Workdir, installation: Installation) -> None:
         self._workdir = workdir
-        self._program = program
-        self._folder = workdir.path / INSTANCE
+        self._installation = installation
+        self._folder = _free_folder(workdir.path)
         self._process: subprocess.Popen[bytes] | None = None
         self._mirror = LogMirror(self._folder / "logs/error.log")
-        self._config: dict[str, Any] = {}
-        self._config_text = ""
-        self._revision = ""
-        self._mtime = 0
+        self._unread: list[str] = []
+        self._was_ready = False
+        self._leaving: frozenset[int] = frozenset()
 
     def start(self, rendered: RenderedSet) -> None:
         """Write the instance's files and start it; returns before it is ready."""
-        self._config_text = rendered.config_yaml
-        self._config = yaml.safe_load(rendered.config_yaml)
-        ports.check_free(self._listeners())
-        for folder in (self._folder, self._folder / "conf", self._folder / "logs"):
-            folder.mkdir(mode=0o700, exist_ok=True)
-        owner = self._owner()
-        if owner is not None:
-            self._workdir.give_to(owner)
-            for folder in (self._folder, self._folder / "conf", self._folder / "logs"):
-                os.chown(folder, *owner)
-        self._write("config.yaml", self._with_user(rendered.config_yaml))
-        self._write("debug.yaml", DEBUG_YAML)
-        self._write_routes(rendered)
+        self._config = files.read_config(rendered)
+        ports.check_free(self._config.listeners)
+        self._owner = self._workers_user()
+        self._conf = files.ConfFolder(self._workdir, f"{self._folder.name}/conf", self._owner)
+        self._make_folders()
+        self._conf.write_settings(self._with_user(rendered.config_yaml))
+        self._conf.write_routes(rendered)
+        self._rendered = rendered
+        self._installation.prepare(self._folder)
         self._process = self._spawn()
 
     def apply(self, rendered: RenderedSet) -> None:
-        """Change the routes; the old set stays in use when this raises."""
-        if rendered.config_yaml != self._config_text:
-            raise UnsupportedError(
-                "a changed config.yaml (ports, workers, limits of the engine) needs a restart"
-            )
-        self._write_routes(rendered)
+        """Change to another set; the old one stays in use when this raises."""
+        config = files.read_config(rendered)
+        if rendered.config_yaml != self._rendered.config_yaml:
+            self._remake(config, rendered)
+        self._conf.write_routes(rendered)
+        if rendered.config_yaml != self._rendered.config_yaml:
+            self._leaving = serving_workers(self._pid())
+            self._signal(signal.SIGHUP)
+        self._config, self._rendered = config, rendered
 
     def ready(self) -> bool:
-        """Whether every worker serves the newest routes."""
-        status = probe.get(self._status().url, "/status/ready")
-        if status is None or status.status != 200:  # noqa: PLR2004
+        """Whether every worker of the newest generation serves the newest routes."""
+        self._read_log()
+        refusal = files.refusal(self._unread)
+        if refusal and not self._was_ready:
+            raise EngineStartError(f"the engine did not start: {refusal}")
+        if self._leaving & serving_workers(self._pid()):
             return False
-        reply = probe.get(self._control().url, "/backends")
-        try:
-            workers = json.loads(reply.body)["workers"] if reply else []
-        except (ValueError, KeyError):
-            return False
-        return bool(workers) and all(revision == self._revision for revision in workers)
+        serving = files.serves(self._config)
+        self._was_ready = self._was_ready or serving
+        return serving
 
     def exit_code(self) -> int | None:
         """Return None while APISIX runs, else how it ended."""
@@ -130,8 +108,7 @@ class Apisix:
 
     def stop(self) -> None:
         """Let open requests finish, then end."""
-        if self._process and self._process.poll() is None:
-            self._process.send_signal(signal.SIGQUIT)
+        self._signal(signal.SIGQUIT)
 
     def kill(self) -> None:
         """End APISIX and its workers now."""
@@ -141,82 +118,103 @@ class Apisix:
 
     def news(self) -> list[str]:
         """Return what APISIX logged as an error since the last call."""
-        # APISIX asks for more open files than a machine may allow, in every process; harmless
-        return [line for line in self._mirror.lines() if "setrlimit(RLIMIT_NOFILE" not in line]
+        self._read_log()
+        lines, self._unread = self._unread, []
+        return lines
 
     def start_problem(self) -> str:
         """Return why it did not start, as far as it said."""
-        text = (self._folder / "logs/start.log").read_text(errors="replace").strip()
-        return text.splitlines()[-1] if text else f"see {self._folder / 'logs/error.log'}"
+        text = (self._folder / "logs/start.log").read_text(errors="replace")
+        return files.first_problem(text) or f"see {self._folder / 'logs/error.log'}"
 
     def summary(self) -> str:
         """Return one line with the addresses."""
-        return f"{self._gateway().url} (apisix; status {self._status().url}/status/ready)"
+        return f"{self._config.gateway.url} (apisix; status {self._config.status.url}/status/ready)"
 
     def drain_seconds(self) -> int:
         """Return how long open requests may take after `stop`."""
-        text = str(self._config["nginx_config"].get("worker_shutdown_timeout", "240s"))
-        found = re.match(r"\d+", text)
-        return int(found[0]) if found else 0
+        return self._config.drain_seconds
 
-    def _gateway(self) -> Listener:
-        item = self._config["apisix"]["node_listen"]
-        item = item[0] if isinstance(item, list) else item
-        item = item if isinstance(item, dict) else {"port": item}
-        host = item.get("ip", "0.0.0.0")  # noqa: S104 -- APISIX's default
-        return Listener(variable="GATEWAY_PORT", host=host, port=int(item["port"]))
+    def _read_log(self) -> None:
+        self._unread += files.important(self._mirror.lines())
 
-    def _status(self) -> Listener:
-        item = self._config["apisix"]["status"]
-        return Listener(variable="STATUS_PORT", host=item["ip"], port=int(item["port"]))
+    def _pid(self) -> int:
+        return self._process.pid if self._process else 0
 
-    def _control(self) -> Listener:
-        snippet = self._config["nginx_config"]["http_configuration_snippet"]
-        found = re.search(r"listen 127\.0\.0\.1:(\d+)", snippet)
-        if found is None:
-            raise EngineStartError("config.yaml has no control listener")
-        return Listener(variable="CONTROL_PORT", host="127.0.0.1", port=int(found[1]))
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process and self._process.poll() is None:
+            self._process.send_signal(number)
 
-    def _listeners(self) -> tuple[Listener, ...]:
-        item = self._config["plugin_attr"]["prometheus"]["export_addr"]
-        metrics = Listener(variable="METRICS_PORT", host=item["ip"], port=int(item["port"]))
-        return self._gateway(), self._status(), self._control(), metrics
+    def _make_folders(self) -> None:
+        if len(str(self._folder / LONGEST_SOCKET)) + len(".l") > MAX_SOCKET_PATH:
+            raise WorkdirError(
+                f"the path of the work directory {self._workdir.path} is too long for APISIX's "
+                "sockets: choose a shorter --workdir"
+            )
+        folders = (self._folder, self._folder / "conf", self._folder / "logs")
+        for folder in folders:
+            folder.mkdir(mode=0o700, exist_ok=True)
+        if self._owner is not None:
+            self._workdir.give_to(self._owner)
+            for folder in folders:
+                os.chown(folder, *self._owner)
 
-    def _owner(self) -> tuple[int, int] | None:
-        if os.getuid() != 0 or not _open_to_others(self._workdir.path.parent):
+    def _workers_user(self) -> tuple[int, int] | None:
+        """Return whom the workers run as when this runs as root, None when as this process."""
+        extra = self._config.settings["apisix"]["extra_lua_path"]
+        plugins = [Path(part).parent for part in extra.split(";") if part.endswith("/?.lua")]
+        needed = [self._workdir.path.parent, *(folder / "apisix/plugins" for folder in plugins)]
+        if os.getuid() != 0 or self._config.settings["nginx_config"].get("user"):
             return None
-        entry = pwd.getpwnam(UNPRIVILEGED[0])
-        return entry.pw_uid, entry.pw_gid
+        try:
+            entry = pwd.getpwnam(UNPRIVILEGED)
+        except KeyError:
+            return None
+        open_to_all = all(_open_to_others(folder) for folder in needed)
+        return (entry.pw_uid, entry.pw_gid) if open_to_all else None
 
     def _with_user(self, text: str) -> str:
         # a text edit: dumping the parsed file would undo the escapes that keep APISIX from
         # replacing a user's value
-        if os.getuid() != 0:
+        if os.getuid() != 0 or self._config.settings["nginx_config"].get("user"):
             return text
-        user = " ".join(UNPRIVILEGED) if self._owner() else "root"
+        user = f"{UNPRIVILEGED} {grp.getgrgid(self._owner[1]).gr_name}" if self._owner else "root"
         line = f'nginx_config:\n  user: "{user}"\n'
         return re.sub(r"^nginx_config:\n", line, text, count=1, flags=re.MULTILINE)
 
-    def _write(self, name: str, text: str) -> Path:
-        return self._workdir.write(f"{INSTANCE}/conf/{name}", text, owner=self._owner())
+    def _remake(self, config: files.EngineConfig, rendered: RenderedSet) -> None:
+        """Make nginx.conf from a changed config.yaml and test it; raising leaves the old one."""
+        if self._installation.remake is None:
+            raise UnsupportedError(NEEDS_RESTART)
+        self._check_workers(config)
+        ports.check_free(config.listeners, ours=self._config.listeners)
+        nginx_conf = self._folder / "conf/nginx.conf"
+        before = nginx_conf.read_text()
+        self._conf.write_settings(self._with_user(rendered.config_yaml))
+        done = subprocess.run(  # noqa: S603
+            [*self._installation.remake, str(self._folder)], cwd=self._folder,
+            env=self._installation.environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, timeout=REMAKE_SECONDS, check=False, umask=0o077,
+        )  # fmt: skip
+        if done.returncode != 0:
+            self._conf.write_settings(self._with_user(self._rendered.config_yaml))
+            self._workdir.write(f"{self._folder.name}/conf/nginx.conf", before)
+            said = files.first_problem(done.stdout.decode(errors="replace"))
+            raise UnsupportedError(f"APISIX refuses the changed config.yaml: {said}")
 
-    def _write_routes(self, rendered: RenderedSet) -> None:
-        found = re.search(r'"?revision"?: "?([0-9a-f]{64})\b', rendered.apisix_yaml)
-        self._revision = found[1] if found else ""
-        path = self._folder / "conf/apisix.yaml"
-        fresh = self._workdir.path / "temp/apisix.yaml"
-        self._workdir.write("temp/apisix.yaml", rendered.apisix_yaml, owner=self._owner())
-        # APISIX sees a change by whole seconds of the modification time, so it is set before
-        # the file is in place
-        self._mtime = max(int(time.time()), self._mtime + 1)
-        os.utime(fresh, (self._mtime, self._mtime))
-        fresh.replace(path)
+    def _check_workers(self, config: files.EngineConfig) -> None:
+        # APISIX counts who reported, and those that are gone stay reported: never ready again
+        wanted = config.workers or os.cpu_count() or 1
+        if wanted < len(serving_workers(self._pid())):
+            raise UnsupportedError("fewer workers (GATEWAY_WORKERS) need a restart")
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         log = self._folder / "logs/start.log"
         with log.open("wb") as stream:
             return subprocess.Popen(  # noqa: S603
-                [str(self._program), str(self._folder)],
+                [*self._installation.run, str(self._folder)],
+                cwd=self._folder,
+                env=self._installation.environ,
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=stream,
@@ -224,6 +222,13 @@ class Apisix:
                 start_new_session=True,
                 preexec_fn=_die_with_parent,  # noqa: PLW1509 -- no threads here
             )
+
+
+def _free_folder(workdir: Path) -> Path:
+    """Return a folder for an instance: one that was killed may still finish requests in its own."""
+    numbered = (workdir / f"{INSTANCE}-{number}" for number in itertools.count(2))
+    folders = itertools.chain([workdir / INSTANCE], numbered)
+    return next(folder for folder in folders if engine_of(folder) is None)
 
 
 def _open_to_others(folder: Path) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from renderer.errors import PublicationError
-from renderer.output import CURRENT, read_published
+from renderer.output import CURRENT, ENGINE, MANIFEST, read_published
 from runtime.errors import RenderedSetError
 
 if TYPE_CHECKING:
@@ -36,10 +37,12 @@ def read_set(root: Path) -> RenderedSet:
     """Read the set in force in `root` and verify it against its manifest.
 
     Raises:
-        RenderedSetError: there is none, or its files are not the ones of the manifest.
+        RenderedSetError: there is none, its files are not the ones of the manifest, or it was
+            rendered for another engine.
     """
     try:
         published, files = read_published(root)
+        _check_engine(published.directory)
         return RenderedSet(
             directory=published.directory,
             digest=published.digest,
@@ -50,3 +53,9 @@ def read_set(root: Path) -> RenderedSet:
         raise RenderedSetError(str(error)) from None
     except KeyError as error:
         raise RenderedSetError(f"{root}: the rendered set has no {error.args[0]}") from None
+
+
+def _check_engine(directory: Path) -> None:
+    engine = json.loads((directory / MANIFEST).read_bytes()).get("engine")
+    if engine != ENGINE:
+        raise RenderedSetError(f"{directory} was rendered for {engine}, not for {ENGINE}")
