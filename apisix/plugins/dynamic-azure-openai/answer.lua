@@ -81,18 +81,13 @@ local function parse_head(res, head)
 end
 
 
-local function has_no_body(status)
-    return status == 204 or status == 304
-end
-
-
 local function frame(res)
     local headers = res.headers
     local encoding = headers["transfer-encoding"]
     local length = headers["content-length"]
     res.reusable = res.minor == "1"
         and not find(lower(headers.connection or ""), "close", 1, true)
-    if has_no_body(res.status) then
+    if res.status == 204 or res.status == 304 then
         res.framing, res.left = "length", 0
 
     elseif encoding and find(lower(encoding), "chunked", 1, true) then
