@@ -58,8 +58,8 @@ def test_a_malformed_length_is_refused(wire, lengths):
 )
 def test_a_malformed_chunk_is_an_error_at_every_cut(wire, chunks):
     stream = OK + b"transfer-encoding: chunked\r\n\r\n" + chunks
-    for cut in (len(stream), *range(0, len(stream), 1 + len(stream) // 60)):
-        seen = wire.read(stream[:cut], stream[cut:])
+    for at in (len(stream), *range(0, len(stream), 1 + len(stream) // 60)):
+        seen = wire.read(stream[:at], stream[at:])
         assert (seen.err, seen.keeps) == ("body: malformed chunk", False)
         assert seen.body == ("hello" if chunks.startswith(b"5\r\n") else "")
 
@@ -112,8 +112,8 @@ def test_a_carriage_return_cannot_smuggle_a_field(wire):
 )
 def test_bytes_after_the_end_are_not_body_and_end_the_connection(wire, stream):
     extra = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil"
-    for cut in range(len(stream)):
-        seen = wire.read(stream[:cut], stream[cut:] + extra)
+    for at in range(len(stream)):
+        seen = wire.read(stream[:at], stream[at:] + extra)
         assert (seen.body, seen.err, seen.keeps) == ("hello", None, False)
 
 
