@@ -219,7 +219,7 @@ def config_document(model: GatewayModel) -> dict[str, Any]:
                 "export_uri": "/apisix/prometheus/metrics",
                 "export_addr": {"ip": listeners.metrics_host, "port": listeners.metrics_port},
                 "refresh_interval": model.engine.metrics_refresh_seconds,
-            }
+            },
         },
         "plugins": list(PLUGINS),
     }

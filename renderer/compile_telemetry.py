@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 WRITE_QUERY = "?api-version=2023-04-24"
 OTLP_HTTP_PORT = 4318
+COLLECTORS_OWN_PORTS = {"4317": "OTLP over gRPC", "13133": "its health", "8888": "its metrics"}
 
 
 def compile_telemetry(settings: Settings, found: Findings) -> Telemetry:
@@ -82,8 +83,21 @@ def _check(settings: Settings, found: Findings) -> None:
                 "is 0 or above PROMETHEUS_SCRAPE_INTERVAL; set it between",
             )
         )
+    _check_endpoint(settings, found)
     if settings.otel_collector_endpoint or settings.otel_sample_rate:
         found.warnings.append(
             "OTEL_COLLECTOR_ENDPOINT: the collector listens there, "
             "but the gateway sends no spans in this version"
+        )
+
+
+def _check_endpoint(settings: Settings, found: Findings) -> None:
+    port = (settings.otel_collector_endpoint or "").rpartition(":")[2]
+    if port in COLLECTORS_OWN_PORTS:
+        found.add(
+            InvalidValueError(
+                "OTEL_COLLECTOR_ENDPOINT",
+                f"port {port} is the collector's own for {COLLECTORS_OWN_PORTS[port]}; "
+                f"take another, {OTLP_HTTP_PORT} for instance",
+            )
         )
