@@ -186,7 +186,7 @@ class Apisix:
         """Make nginx.conf from a changed config.yaml and test it; raising leaves the old one."""
         if self._installation.remake is None:
             raise UnsupportedError(NEEDS_RESTART)
-        self._check_workers(config)
+        files.check_workers(config, len(serving_workers(self._pid())))
         ports.check_free(config.listeners, ours=self._config.listeners)
         nginx_conf = self._folder / "conf/nginx.conf"
         before = nginx_conf.read_text()
@@ -201,12 +201,6 @@ class Apisix:
             self._workdir.write(f"{self._folder.name}/conf/nginx.conf", before)
             said = files.first_problem(done.stdout.decode(errors="replace"))
             raise UnsupportedError(f"APISIX refuses the changed config.yaml: {said}")
-
-    def _check_workers(self, config: files.EngineConfig) -> None:
-        # APISIX counts who reported, and those that are gone stay reported: never ready again
-        wanted = config.workers or os.cpu_count() or 1
-        if wanted < len(serving_workers(self._pid())):
-            raise UnsupportedError("fewer workers (GATEWAY_WORKERS) need a restart")
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         log = self._folder / "logs/start.log"

@@ -102,6 +102,18 @@ def serves(config: EngineConfig) -> bool:
     return bool(workers) and all(revision == config.revision for revision in workers)
 
 
+def check_workers(config: EngineConfig, serving: int) -> None:
+    """Refuse fewer workers than serve now.
+
+    APISIX counts who reported, and those that are gone stay reported: it is never ready again.
+
+    Raises:
+        UnsupportedError: a restart is needed.
+    """
+    if (config.workers or os.cpu_count() or 1) < serving:
+        raise UnsupportedError("fewer workers (GATEWAY_WORKERS) need a restart")
+
+
 def important(lines: list[str]) -> list[str]:
     """Return the lines of an error log that the operator should see, without configurations."""
     shown = [line for line in lines if SHOWN.search(line) and NOISE not in line]

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from runtime import apisix, lite
-from runtime.errors import RuntimeNotAvailableError
+from runtime import apisix, docker, lite
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,8 +50,8 @@ class Engine(Protocol):
         """Return how long open requests may take after `stop`."""
 
 
-RUNTIMES: dict[str, Callable[[Workdir], Engine] | None] = {
-    "docker": None,
+RUNTIMES: dict[str, Callable[[Workdir], Engine]] = {
+    "docker": docker.create,
     "apisix": apisix.create,
     "lite": lite.create,
 }
@@ -63,13 +62,13 @@ def engine_for(name: str, workdir: Workdir) -> Engine:
     """Return the engine of a runtime; `auto` takes the first that there is.
 
     Raises:
-        RuntimeNotAvailableError: it is not in this version.
+        GatewayError: this machine does not have it; one line says what is missing.
     """
-    if name == AUTO:
-        name = "apisix" if apisix.available() else "lite"
-    create = RUNTIMES[name]
-    if create is None:
-        raise RuntimeNotAvailableError(
-            f"runtime {name} is not available in this version: use --runtime lite"
-        )
-    return create(workdir)
+    return RUNTIMES[chosen() if name == AUTO else name](workdir)
+
+
+def chosen() -> str:
+    """Return the runtime that `auto` stands for on this machine."""
+    if docker.available():
+        return "docker"
+    return "apisix" if apisix.available() else "lite"
