@@ -6,6 +6,7 @@
 local cjson = require("cjson.safe")
 local backends = require("apisix.plugins.dynamic-azure-openai.backends")
 local messages = require("apisix.plugins.dynamic-azure-openai.messages")
+local notices = require("apisix.plugins.dynamic-azure-openai.notices")
 local outcome = require("apisix.plugins.dynamic-azure-openai.outcome")
 local picker = require("apisix.plugins.dynamic-azure-openai.picker")
 local relay = require("apisix.plugins.dynamic-azure-openai.relay")
@@ -94,6 +95,7 @@ local function transport_failed(r, err)
         r.timeouts = r.timeouts + 1
     end
     r.final = is_late(r) and reason ~= "connect_timeout" and not find(err, "^first byte")
+    notices.failed(r.backend.name, err)
     telemetry.attempt_ended(r.ctx, r, reason)
     return false
 end
@@ -102,6 +104,8 @@ end
 local function status_failed(r, status, fields, body)
     keep(r, status, fields, body)
     r.final = is_late(r)
+    local say = (status == 401 or status == 403) and notices.refused or notices.failed
+    say(r.backend.name, status)
     telemetry.attempt_ended(r.ctx, r, tostring(status), status)
     return false
 end

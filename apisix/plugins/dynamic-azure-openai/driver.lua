@@ -50,11 +50,19 @@ local function route_conf(ctx)
 end
 
 
--- Ends the request here: a returned status would be a warning in the log for every client's error.
+-- Ends the request here: returned to the engine, a status of 400 and more would be a warning in the
+-- log, with the whole request line.
+local function finish(status, body)
+    if status then
+        return core.response.exit(status, body)
+    end
+    return nil
+end
+
+
 local function refuse(code)
-    local status, body = messages.error(code)
     ngx.header["Content-Type"] = "application/json"
-    return core.response.exit(status, body)
+    return finish(messages.error(code))
 end
 
 
@@ -98,14 +106,14 @@ local function before_proxy(r)
     end
     local ok, status, body = pcall(serve, r)
     if ok then
-        return status, body
+        return finish(status, body)
     end
     core.log.error("request ", r.request_id, " failed: ", status)
     if ngx.headers_sent then
         r.cut = true
         return response.cut()
     end
-    return response.own_error(r, messages.error("internal_error"))
+    return finish(response.own_error(r, messages.error("internal_error")))
 end
 
 

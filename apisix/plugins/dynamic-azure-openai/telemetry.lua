@@ -3,7 +3,6 @@
 -- Labels that a client can choose are bounded: a deployment's name becomes a label when the
 -- configuration mentions it or a backend has served it; all others are `other`.
 
-local core = require("apisix.core")
 local exporter = require("apisix.plugins.prometheus.exporter")
 local metrics = require("apisix.plugins.dynamic-azure-openai.metrics")
 
@@ -99,8 +98,6 @@ end
 function _M.failed_over(r, from, to)
     metrics.add("gateway_failovers_total", 1, "from", from.name, "to", to.name,
                 "reason", r.last_reason)
-    core.log.warn("backend ", from.name, " failed (", r.last_reason, "), request ", r.request_id,
-                  " goes to ", to.name)
 end
 
 
