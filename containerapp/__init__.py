@@ -1,0 +1,1 @@
+"""The container set: images, compose file, Container App template, and what runs them here."""
