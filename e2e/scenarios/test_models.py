@@ -73,6 +73,7 @@ DOWN = {
     "throttled": Action(error="429"),
     "broken": Action(error="503"),
     "locked": Action(error="401"),
+    "silent": Action(hang=True),
     "reset": Action(reset="before_headers"),
     "cut": Action(reset="after_headers"),
     "odd": Action(body={"data": "none"}),
@@ -104,6 +105,16 @@ def test_all_backends_down_is_an_error_that_is_not_kept(listed):
     for mock in (east, west):
         mock.script(None)
     assert len(models(gw.request("GET", PATHS[0]))) == 4
+
+
+def test_what_one_client_asks_for_is_not_the_list_of_others(listed):
+    gw, east, west, _ = listed
+
+    gw.request("GET", PATHS[0], headers={"range": "bytes=0-9", "if-none-match": "*"})
+
+    for mock in (east, west):
+        assert mock.journal[-1].header("range") == []
+        assert mock.journal[-1].header("if-none-match") == []
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])

@@ -8,7 +8,6 @@
 local cjson = require("cjson.safe")
 local json_scan = require("apisix.plugins.dynamic-azure-openai.json_scan")
 local messages = require("apisix.plugins.dynamic-azure-openai.messages")
-local headers = require("apisix.plugins.dynamic-azure-openai.headers")
 local transport = require("apisix.plugins.dynamic-azure-openai.transport")
 
 local ngx = ngx
@@ -18,10 +17,13 @@ local ipairs = ipairs
 local pairs = pairs
 local setmetatable = setmetatable
 local type = type
+local min = math.min
 
 local CACHE_SECONDS = 60
 -- a list that lacks a backend which is down must not outlive it for long
 local PARTIAL_CACHE_SECONDS = 5
+-- a model may think for minutes, a list is there or it is not
+local READ_TIMEOUT_MS = 5000
 local BODY_LIMIT = 8 * 1048576
 local DATA = { data = true }
 local ID = { id = true }
@@ -89,12 +91,20 @@ function _M.render(union)
 end
 
 
-local function fetch(r, backend)
+local function impatient(pool)
+    local settings = { read_timeout_ms = min(pool.settings.read_timeout_ms, READ_TIMEOUT_MS) }
+    return setmetatable({ settings = setmetatable(settings, { __index = pool.settings }) },
+                        { __index = pool })
+end
+
+
+-- None of the client's headers goes along: a range or a condition would spoil the list of others.
+local function fetch(r, pool, backend)
     -- the v1 routes of a backend refuse the api-versions of the older ones
     local args = not r.route.versioned and r.args
     local target = "/openai/v1/models" .. (args and "?" .. args or "")
-    local res, err = transport.request(backend, r.pool,
-        "GET " .. target .. " HTTP/1.1\r\n" .. r.header_lines)
+    local res, err = transport.request(backend, pool, "GET " .. target .. " HTTP/1.1\r\n"
+        .. "x-ms-client-request-id: " .. r.request_id .. "\r\n")
     if not res then
         return nil, err
     end
@@ -111,9 +121,10 @@ end
 -- Returns the list, and for how long it may be kept; nil when no backend answered.
 local function collect(r)
     local threads, union, reached = {}, {}, 0
-    for i, backend in ipairs(r.pool.backends) do
+    local pool = impatient(r.pool)
+    for _, backend in ipairs(r.pool.backends) do
         if backend.mode ~= "drain" then
-            threads[#threads + 1] = { ngx.thread.spawn(fetch, r, r.pool.backends[i]), backend }
+            threads[#threads + 1] = { ngx.thread.spawn(fetch, r, pool, backend), backend }
         end
     end
     for _, entry in ipairs(threads) do
@@ -140,7 +151,6 @@ function _M.answer(r)
     if kept and kept.until_time > ngx.now() then
         return 200, kept.body
     end
-    r.header_lines = headers.to_backend(r.request_id)
     local body, seconds = collect(r)
     if not body then
         return messages.error("backend_unreachable")
