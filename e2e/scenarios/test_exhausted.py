@@ -218,11 +218,14 @@ def test_error_events_only_are_an_answer_with_the_status_of_the_code(
     fleet, code, status, deployment, attempts
 ):
     for mock in fleet.mocks:
-        mock.script(Action(sse_error=SseError(code=code, after_events=1)))
+        headers = {"retry-after": "7", "x-ratelimit-remaining-tokens": "0"}
+        mock.script(Action(sse_error=SseError(code=code, after_events=1), headers=headers))
 
     response = fleet.ask(deployment, stream=True)
 
     assert response.status == status
+    assert response.header("retry-after") == ["7"]
+    assert response.header("x-ratelimit-remaining-tokens") == ["0"]
     assert response.header("content-type") == ["application/json"]
     assert json.loads(response.body)["error"]["code"] == code
     assert response.header("x-gateway-attempts") == [str(attempts)]

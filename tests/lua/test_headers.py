@@ -176,3 +176,9 @@ def test_the_backends_value_replaces_what_the_engine_had_set(headers):
     assert headers.to_client(("Content-Type", "application/json")) == {
         "content-type": "application/json"
     }
+
+
+def test_fields_for_a_body_of_our_own_say_json_and_nothing_of_the_former_body(headers):
+    fields = ["Retry-After", "7", "content-type", "text/event-stream", "Content-Encoding", "gzip"]
+    own = headers.module.as_json(headers.host.table(fields))
+    assert list(own.values()) == ["Content-Type", "application/json", "Retry-After", "7"]

@@ -142,7 +142,7 @@ local function event_failed(r, res, st)
         body = messages.body(status, text_or(st.err.code, tostring(status)),
                              text_or(st.err.message, "The backend reported an error."))
     end
-    return status_failed(r, status, { "Content-Type", "application/json" }, body)
+    return status_failed(r, status, headers.as_json(res.fields), body)
 end
 
 
@@ -172,7 +172,7 @@ local function judge(r, res)
     local status = res.status
     if not body then
         body = messages.body(status, tostring(status), "The backend sent no readable error body.")
-        res.fields = { "Content-Type", "application/json" }
+        res.fields = headers.as_json(res.fields)
     end
     if status == 400 and r.injected and find(body, "stream_options", 1, true) then
         remember_refusal(r.backend, r)

@@ -41,6 +41,8 @@ local NEVER_SENT = {
     ["x-request-id"] = true,
 }
 
+local OF_THE_BODY = { ["content-type"] = true, ["content-encoding"] = true }
+
 local NEVER_SENT_PREFIX = "^x%-[fcg][%w]+%-"
 local PREFIXES = { ["x-forwarded-"] = true, ["x-consumer-"] = true, ["x-gateway-"] = true }
 
@@ -92,6 +94,22 @@ function _M.to_backend(request_id)
         lines[n + 1] = "x-ms-client-request-id: " .. request_id .. "\r\n"
     end
     return concat(lines)
+end
+
+
+--- A backend's fields for a JSON body that the gateway made out of what it sent: ids, limits and
+-- retry-after go along, what tells of the body does not.
+-- @tparam table fields names and values in turn
+-- @treturn table the same form
+function _M.as_json(fields)
+    local kept, n = { "Content-Type", "application/json" }, 2
+    for i = 1, #fields, 2 do
+        if not OF_THE_BODY[lower(fields[i])] then
+            kept[n + 1], kept[n + 2] = fields[i], fields[i + 1]
+            n = n + 2
+        end
+    end
+    return kept
 end
 
 
