@@ -126,9 +126,7 @@ def _processors(telemetry: Telemetry) -> dict[str, Any]:
 def _exporters(telemetry: Telemetry) -> dict[str, Any]:
     exporters: dict[str, Any] = {}
     if telemetry.connection_string:
-        exporters["azuremonitor"] = {
-            "connection_string": escape(telemetry.connection_string.value.rstrip(";"))
-        }
+        exporters["azuremonitor"] = {"connection_string": escape(telemetry.connection_string.value)}
     if telemetry.remote_write:
         exporters["prometheusremotewrite/azure"] = _remote_write(telemetry.remote_write, telemetry)
     if telemetry.debug_exporter:
