@@ -160,3 +160,17 @@ def test_a_refused_prompt_in_the_head_is_passed_on_from_one_backend(mocks, gatew
     assert answer.body == entry.sent
     assert calls.error_of(calls.events(answer.body)[-1])["code"] == "content_filter"
     assert not second.journal
+
+
+def test_a_refused_prompt_is_with_the_client_before_the_backend_ends_the_stream(mocks, gateway):
+    first, _, gw = pair(mocks, gateway, env={"STREAM_HOLD_MS": "50"})
+    refusal = b'data: {"error":{"code":"content_filter","message":"filtered"}}\n\n'
+    first.script(raw(refusal + DONE, hold_after_bytes=len(refusal)))
+    with RawConnection(gw.url) as connection:
+        calls.post(connection, gw, calls.CHAT, ASKED)
+        assert connection.read_body(lambda got: len(got) >= len(refusal)) == refusal
+        first.wait_held()
+        first.release()
+        answer = connection.read_response()
+    assert answer.complete
+    assert answer.body == refusal + DONE

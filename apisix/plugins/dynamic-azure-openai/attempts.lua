@@ -155,13 +155,7 @@ local function relay_events(r, res)
     if outcome.retryable(outcome.event_status(st.err), nil, r.pool) then
         return event_failed(r, res, st)
     end
-    local held = st.held
-    local rest = transport.read_all(res, ERROR_BODY_LIMIT) or ""
-    transport.done(res)
-    response.head(r, res.status, res.fields, false)
-    response.send(r, held .. rest)
-    r.completed = true
-    return true
+    return relay.rest(r, res, st.held)
 end
 
 

@@ -245,6 +245,15 @@ local function relay_large(r, res, pieces)
 end
 
 
+--- Relays what was `held` of an answer and the rest of it as they are; else like `events`.
+-- @treturn boolean true when the client has it all
+function _M.rest(r, res, held)
+    -- the last read may have waited for the end of the hold only
+    transport.set_read_timeout(res, r.pool.settings.read_timeout_ms)
+    return relay_large(r, res, { held })
+end
+
+
 local function relay_small(r, res, body)
     transport.done(res)
     if res.headers["content-encoding"] then
@@ -255,7 +264,7 @@ local function relay_small(r, res, body)
     end
     response.head(r, res.status, res.fields, false)
     ngx.header["Content-Length"] = #body
-    r.ttft_ms = floor((now() - r.attempt_started) * 1000)
+    note_first_output(r)
     if not response.send(r, body) then
         return ngx.exit(499)
     end
