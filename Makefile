@@ -5,8 +5,8 @@ BIN := .venv/bin
 INSTALL_INPUTS := pyproject.toml tools/install.sh
 NODE_INPUT := e2e/node/package.json
 LUA := apisix runtime/lite
-SHELL_SCRIPTS := tools/install.sh .ci/run
-PYTHON := renderer runtime e2e tests tools
+SHELL_SCRIPTS := tools/install.sh .ci/run containerapp/*.sh
+PYTHON := renderer runtime containerapp e2e tests tools
 
 .PHONY: help install run demo test soak check format docs pin clean
 
