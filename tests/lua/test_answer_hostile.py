@@ -135,9 +135,9 @@ def test_a_burst_of_small_chunks_takes_linear_time(wire, size):
     chunk = b"%x\r\n%b\r\n" % (size, b"x" * size)
     count = 1_500_000 // len(chunk)
     stream = OK + b"transfer-encoding: chunked\r\n\r\n" + chunk * count + b"0\r\n\r\n"
-    began = time.perf_counter()
+    began = time.process_time()
     seen = wire.read(stream)
-    assert time.perf_counter() - began < 0.5
+    assert time.process_time() - began < 0.5
     assert len(seen.body) == count * size
 
 

@@ -258,15 +258,15 @@ def test_deep_nesting_takes_no_stack(scan):
 def test_twenty_megabytes_of_prompt_are_scanned_well_within_a_second(scan, piece):
     prompt = piece * (20_000_000 // len(piece))
     text = raw(b'{"messages":[{"role":"user","content":"' + prompt + b'"}],"model":"m"}')
-    began = time.perf_counter()
+    began = time.process_time()
     first, last, *_ = scan.module.members(text, scan.wanted, 1, scan.decode)
-    elapsed = time.perf_counter() - began
+    elapsed = time.process_time() - began
     assert back(text[first.model - 1 : last.model]) == b'"m"'
     assert elapsed < 0.7
 
 
 def test_a_megabyte_of_brackets_and_quotes_is_scanned_in_linear_time(scan):
     text = raw(b'{"a":[' + b'"",' * 200_000 + b'{"b":[]},' * 50_000 + b'1],"model":"m"}')
-    began = time.perf_counter()
+    began = time.process_time()
     assert list(scan.module.members(text, scan.wanted)[0]) == ["model"]
-    assert time.perf_counter() - began < 0.5
+    assert time.process_time() - began < 0.5

@@ -87,6 +87,6 @@ def test_the_usage_of_a_large_compressed_answer_is_read(relay):
 
 def test_a_compressed_answer_beyond_the_limit_passes_uncounted_in_linear_time(relay):
     packed = gzip.compress(answer(24_000_000), compresslevel=1)
-    began = time.perf_counter()
+    began = time.process_time()
     assert relay.body(packed, 4096, content_encoding="gzip").usage is None
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1

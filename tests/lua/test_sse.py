@@ -75,10 +75,10 @@ def test_extra_empty_lines_are_events_without_data(sse):
 @pytest.mark.parametrize("filler", ["x", "\n", "\r", "\r\n:", ":\n"])
 def test_a_long_buffer_is_searched_in_linear_time(sse, filler):
     buf = filler.join(":" * (262144 // (len(filler) + 1))) + "x"
-    began = time.perf_counter()
+    began = time.process_time()
     sse.last_event_end(buf)
     sse.event_end(buf, 1)
-    assert time.perf_counter() - began < 0.2
+    assert time.process_time() - began < 0.2
 
 
 def test_the_first_of_two_ends_counts_when_line_ends_are_mixed(sse):
