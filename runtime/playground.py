@@ -9,17 +9,16 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import select
 import signal
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import requests
 
 from e2e.mock_azure_openai import MockAzureOpenAI
 
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
 READY_SECONDS = 30.0
 STOP_SECONDS = 45.0
-_STEP_SECONDS = 0.05
 _SETTINGS = ("AZURE_OPENAI_", "GATEWAY_", "AI_PROXY_", "FAILOVER_", "LB_")
 
 
@@ -76,17 +74,15 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(_SETTINGS)}
 
 
-def _wait_ready(process: subprocess.Popen[bytes], status_port: int) -> None:
-    deadline = time.monotonic() + READY_SECONDS
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise PlaygroundError(f"the gateway stopped with exit code {process.returncode}")
-        with contextlib.suppress(requests.RequestException):
-            found = requests.get(f"http://127.0.0.1:{status_port}/status/ready", timeout=1)
-            if found.status_code == requests.codes.ok:
-                return
-        time.sleep(_STEP_SECONDS)
-    raise PlaygroundError(f"the gateway was not ready within {READY_SECONDS:.0f} s")
+def _wait_ready(process: subprocess.Popen[bytes]) -> str:
+    # its own words: another gateway may be the one that answers on the ports
+    stdout = process.stdout
+    if stdout is None or not select.select([stdout], [], [], READY_SECONDS)[0]:
+        raise PlaygroundError(f"the gateway was not ready within {READY_SECONDS:.0f} s")
+    line = stdout.readline().decode(errors="replace")
+    if not line:
+        raise PlaygroundError(f"the gateway stopped with exit code {process.wait(STOP_SECONDS)}")
+    return line.rstrip()
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
@@ -128,13 +124,15 @@ def start(ports: Mapping[str, int], *, quiet: bool = False) -> Iterator[Playgrou
         ]
         process = subprocess.Popen(  # noqa: S603
             [*command, "--workdir", str(Path(folder) / "work")],
-            stdout=subprocess.DEVNULL if quiet else None,
+            stdout=subprocess.PIPE,
             env=_environment(),
             # Ctrl-C goes to the playground alone, which stops the gateway in order
             start_new_session=True,
         )
         try:
-            _wait_ready(process, ports["STATUS_PORT"])
+            ready = _wait_ready(process)
+            if not quiet:
+                click.echo(ready)
             url = f"http://127.0.0.1:{ports['GATEWAY_PORT']}"
             yield Playground(url=url, key=key, east=east, west=west, process=process)
         finally:
@@ -167,7 +165,9 @@ def _interrupt(*_: object) -> None:
 @click.option("--metrics-port", default=9091, show_default=True)
 def main(port: int, status_port: int, control_port: int, metrics_port: int) -> None:
     """Run until Ctrl-C."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    # SIGINT too: a shell without job control starts `make run &` with SIGINT ignored
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     ports = {
         "GATEWAY_PORT": port,
         "STATUS_PORT": status_port,
