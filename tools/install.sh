@@ -4,6 +4,7 @@
 #
 # usage: tools/install.sh [run|dev]      run = what `make run` needs; dev = also what tests need
 set -euo pipefail
+shopt -s inherit_errexit # a failure inside $(...) ends the script, too
 
 cd "$(dirname "$0")/.."
 what=${1:-dev}
@@ -71,9 +72,8 @@ find_uv() {
         command -v uv
         return
     fi
-    local tools=.gateway/tools python
+    local tools=.gateway/tools
     if [ ! -x "$tools/bin/uv" ]; then
-        python=$(find_python)
         "$python" -c 'import ensurepip' 2>/dev/null || apt_install python3-venv >&2
         "$python" -m venv "$tools"
         "$tools/bin/pip" install --quiet --disable-pip-version-check "uv==$uv_version"
@@ -92,13 +92,14 @@ install_node_packages() {
 }
 
 apt_install "${run_packages[@]}"
+python=$(find_python)
 uv=$(find_uv)
 say "Python environment"
 if [ "$what" = run ]; then
-    "$uv" sync --quiet --no-default-groups --inexact --python "$(find_python)"
+    "$uv" sync --quiet --no-default-groups --inexact --python "$python"
 else
     apt_install "${dev_packages[@]}"
-    "$uv" sync --quiet --python "$(find_python)"
+    "$uv" sync --quiet --python "$python"
     install_node_packages
 fi
 touch ".venv/.installed-$what"
