@@ -11,7 +11,6 @@ import grp
 import itertools
 import os
 import pwd
-import re
 import signal
 import stat
 import subprocess
@@ -73,7 +72,7 @@ class Apisix:
         self._owner = self._workers_user()
         self._conf = files.ConfFolder(self._workdir, f"{self._folder.name}/conf", self._owner)
         self._make_folders()
-        self._conf.write_settings(self._with_user(rendered.config_yaml))
+        self._conf.write_settings(self._adapted(rendered.config_yaml, self._config))
         self._conf.write_routes(rendered)
         self._rendered = rendered
         self._installation.prepare(self._folder)
@@ -174,14 +173,12 @@ class Apisix:
         open_to_all = all(_open_to_others(folder) for folder in needed)
         return (entry.pw_uid, entry.pw_gid) if open_to_all else None
 
-    def _with_user(self, text: str) -> str:
-        # a text edit: dumping the parsed file would undo the escapes that keep APISIX from
-        # replacing a user's value
-        if os.getuid() != 0 or self._config.settings["nginx_config"].get("user"):
-            return text
-        user = f"{UNPRIVILEGED} {grp.getgrgid(self._owner[1]).gr_name}" if self._owner else "root"
-        line = f'nginx_config:\n  user: "{user}"\n'
-        return re.sub(r"^nginx_config:\n", line, text, count=1, flags=re.MULTILINE)
+    def _adapted(self, text: str, config: files.EngineConfig) -> str:
+        user = None
+        if os.getuid() == 0:
+            group = grp.getgrgid(self._owner[1]).gr_name if self._owner else ""
+            user = f"{UNPRIVILEGED} {group}" if self._owner else "root"
+        return files.adapted(text, config, user=user, cache=str(self._folder / "cache"))
 
     def _remake(self, config: files.EngineConfig, rendered: RenderedSet) -> None:
         """Make nginx.conf from a changed config.yaml and test it; raising leaves the old one."""
@@ -191,14 +188,14 @@ class Apisix:
         ports.check_free(config.listeners, ours=self._config.listeners)
         nginx_conf = self._folder / "conf/nginx.conf"
         before = nginx_conf.read_text()
-        self._conf.write_settings(self._with_user(rendered.config_yaml))
+        self._conf.write_settings(self._adapted(rendered.config_yaml, config))
         done = subprocess.run(  # noqa: S603
             [*self._installation.remake, str(self._folder)], cwd=self._folder,
             env=self._installation.environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, timeout=REMAKE_SECONDS, check=False, umask=0o077,
         )  # fmt: skip
         if done.returncode != 0:
-            self._conf.write_settings(self._with_user(self._rendered.config_yaml))
+            self._conf.write_settings(self._adapted(self._rendered.config_yaml, self._config))
             self._workdir.write(f"{self._folder.name}/conf/nginx.conf", before)
             said = files.first_problem(done.stdout.decode(errors="replace"))
             # the test wrote it into the log too

@@ -34,6 +34,11 @@ hook_conf: {enable: false, name: hook_phase, log_level: warn}
 hook_phase: {}
 #END
 """
+# APISIX's own zones; the path of the first is missing
+CACHE_ZONES: tuple[dict[str, str], ...] = (
+    {"name": "disk_cache_one", "memory_size": "50m", "disk_size": "1G", "cache_levels": "1:2"},
+    {"name": "memory_cache", "memory_size": "50m"},
+)
 REFUSAL = "the gateway refuses this engine: "
 SHOWN = re.compile(r"\[(error|crit|alert|emerg)\]")
 # APISIX asks for more open files than a machine may allow, in every process; harmless
@@ -100,6 +105,30 @@ def serves(config: EngineConfig) -> bool:
     except (ValueError, KeyError):
         return False
     return bool(workers) and all(revision == config.revision for revision in workers)
+
+
+def adapted(text: str, config: EngineConfig, *, user: str | None, cache: str) -> str:
+    """Return config.yaml with what depends on where the instance runs.
+
+    Lines are put into the text: dumping the parsed file would undo the escapes that keep APISIX
+    from replacing a user's value.
+
+    Args:
+        text: config.yaml as rendered.
+        config: what it means; what it sets by itself stays.
+        user: nginx's user of the workers, None to leave that to nginx.
+        cache: folder of the disk zone; APISIX's default is one for all instances of a machine.
+    """
+    lines = {}
+    if "proxy_cache" not in config.settings["apisix"]:
+        zones = [{**CACHE_ZONES[0], "disk_path": cache}, *CACHE_ZONES[1:]]
+        lines["apisix"] = f"proxy_cache: {json.dumps({'cache_ttl': '10s', 'zones': zones})}"
+    if user and not config.settings["nginx_config"].get("user"):
+        lines["nginx_config"] = f'user: "{user}"'
+    for section, line in lines.items():
+        before, head, after = f"\n{text}".partition(f"\n{section}:\n")
+        text = f"{before}{head}  {line}\n{after}"[1:] if head else text
+    return text
 
 
 def check_workers(config: EngineConfig, serving: int) -> None:

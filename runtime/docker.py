@@ -69,7 +69,7 @@ class Docker:
         self._conf.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if owner is not None:
             os.chown(self._conf.path, *owner)
-        self._conf.write_settings(self._for_container(rendered.config_yaml))
+        self._conf.write_settings(self._adapted(rendered.config_yaml, self._config))
         self._conf.write_routes(rendered)
         self._rendered = rendered
         self._run(plugins)
@@ -170,15 +170,11 @@ class Docker:
             )
         return folder / "apisix"
 
-    def _for_container(self, text: str) -> str:
-        # text edits: dumping the parsed file would undo the escapes that keep APISIX from
-        # replacing a user's value
+    def _adapted(self, text: str, config: files.EngineConfig) -> str:
+        user = "root" if self._rootless else None
+        text = files.adapted(text, config, user=user, cache=f"{container.HOME}/cache")
         line = rf'\g<1>"{container.LUA_PATH}/?.lua"'
-        text = re.sub(r"^(\s*extra_lua_path:\s*).*$", line, text, count=1, flags=re.MULTILINE)
-        if not self._rootless:
-            return text
-        user = 'nginx_config:\n  user: "root"\n'
-        return re.sub(r"^nginx_config:\n", user, text, count=1, flags=re.MULTILINE)
+        return re.sub(r"^(\s*extra_lua_path:\s*).*$", line, text, count=1, flags=re.MULTILINE)
 
     def _remake(self, config: files.EngineConfig, rendered: RenderedSet) -> None:
         """Make nginx.conf from a changed config.yaml and test it; raising leaves the old one."""
@@ -186,12 +182,12 @@ class Docker:
             raise UnsupportedError("another path of the plugins (GATEWAY_LUA_PATH) needs a restart")
         files.check_workers(config, len(serving_workers(self._pid())))
         ports.check_free(config.listeners, ours=self._config.listeners)
-        self._conf.write_settings(self._for_container(rendered.config_yaml))
+        self._conf.write_settings(self._adapted(rendered.config_yaml, config))
         mine = self._container
         command = ["/bin/sh", "-c", container.REMAKE]
         done = container.attempt(lambda: mine and mine.exec_run(command))
         if not done or done.exit_code != 0:
-            self._conf.write_settings(self._for_container(self._rendered.config_yaml))
+            self._conf.write_settings(self._adapted(self._rendered.config_yaml, self._config))
             said = files.first_problem(done.output.decode(errors="replace")) if done else ""
             said = said or "the container does not answer"
             raise UnsupportedError(f"APISIX refuses the changed config.yaml: {said}")

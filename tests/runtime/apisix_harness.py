@@ -63,6 +63,9 @@ class Running:
     def logs(self):
         return "".join(path.read_text() for path in self.workdir.rglob("*.log")) + self.stderr
 
+    def nginx_conf(self):
+        return (self.workdir / "apisix/conf/nginx.conf").read_text()
+
     def launch(self):
         self._write_spec()
         out_path, err_path = Path(f"{self.workdir}.out"), Path(f"{self.workdir}.err")

@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+import yaml
 from apisix_harness import BACKEND_KEY, CLIENT_KEY, Running, documents
 from lite_harness import ROOT, wait_until
 from serve import publish_spec
@@ -111,6 +112,24 @@ def test_a_refused_route_is_shown_without_its_keys():
         ]
     )
     assert shown == ["2026/01/01 00:00:00 [error] failed to check item data of [routes] err:x"]
+
+
+def test_an_instance_has_a_cache_and_a_user_of_its_own_and_escapes_stay(tmp_path):
+    text = 'apisix:\n  x: "\\x24{{A}}"\nnginx_config:\n  y: 1\n'
+    config = files.read_config(rendered(tmp_path, documents(PORTS)))
+    found = files.adapted(text, config, user="nobody nogroup", cache="/w/cache")
+    assert yaml.safe_load(found)["apisix"]["proxy_cache"]["zones"][0]["disk_path"] == "/w/cache"
+    assert yaml.safe_load(found)["nginx_config"] == {"user": "nobody nogroup", "y": 1}
+    assert '"\\x24{{A}}"' in found
+
+
+def test_what_config_yaml_sets_by_itself_stays(tmp_path):
+    spec = documents(PORTS)
+    spec["config"]["apisix"]["proxy_cache"] = {"zones": []}
+    spec["config"]["nginx_config"]["user"] = "www"
+    found = rendered(tmp_path, spec)
+    config = files.read_config(found)
+    assert files.adapted(found.config_yaml, config, user="a", cache="/b") == found.config_yaml
 
 
 def test_without_any_apisix_the_line_says_what_is_looked_for(tmp_path):
@@ -245,6 +264,7 @@ def test_a_changed_config_yaml_is_taken_over_by_new_workers(apisix):
     assert not before.keys() & running.workers().keys()
     assert running.get("/status/ready", port=1).status == 200
     assert running.get().status == 401
+    assert f"proxy_cache_path {running.workdir}/apisix/cache " in running.nginx_conf()
 
 
 @real
@@ -253,20 +273,19 @@ def test_a_config_yaml_that_nginx_refuses_is_one_line_and_the_old_one_stays(apis
     nginx = running.spec["config"]["nginx_config"]
     good = nginx["http_configuration_snippet"]
     nginx["http_configuration_snippet"] = good + "no_such_directive on;\n"
-    conf = running.workdir / "apisix/conf/nginx.conf"
-    before = conf.read_text()
+    before = running.nginx_conf()
     running.publish()
     wait_until(lambda: "old configuration stays" in running.stderr, "the line")
     assert running.stderr.count("\n") == 1
     assert (
         'APISIX refuses the changed config.yaml: unknown directive "no_such_dir' in running.stderr
     )
-    assert conf.read_text() == before
+    assert running.nginx_conf() == before
     assert running.get().status == 401
 
     nginx["http_configuration_snippet"] = good + "# good again\n"
     running.apply()
-    assert "# good again" in conf.read_text()
+    assert "# good again" in running.nginx_conf()
 
 
 @real
