@@ -56,7 +56,7 @@ def measure(mock: MockAzureOpenAI) -> ColdStart:
     headers = [("api-key", client.secret), ("content-type", "application/json")]
     with LocalContainer(settings) as box:
         marks = [time.monotonic()]
-        box.render()
+        box.render_by_command()
         marks.append(time.monotonic())
         box.start()
         box.wait_until(lambda: bool(box.lines()), "a verified set")

@@ -19,6 +19,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from e2e.harness import exchange, free_ports
 from e2e.harness.environment import PORTS, inherited
+from renderer.compile import load_model
+from renderer.output import Owner, publish
+from renderer.pipeline import render
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -47,7 +50,7 @@ class LocalContainer:
     """One replica: `render` is its init container, `start` its gateway container."""
 
     def __init__(self, settings: Mapping[str, str], **options: str) -> None:
-        self.root = Path(tempfile.mkdtemp(prefix="gw-"))
+        self.root = Path(tempfile.mkdtemp(prefix="containerapp-"))
         self.root.chmod(0o755)
         self.shared = self.root / "shared-configs"
         self.prefix = self.root / "apisix"
@@ -75,19 +78,22 @@ class LocalContainer:
         return self._running().pid
 
     def render(self, out: Path | None = None, **changes: str) -> str:
-        """Publish a set as the renderer's container does; return what `.current` points to.
+        """Publish a set, readable from its first moment on; return what `.current` points to.
 
         `out`: another folder than the volume. `changes`: settings, kept for later sets.
         """
         self.settings |= changes
-        out = out or self.shared
-        ports = {name: str(port) for name, port in self.ports.items()}
-        environment = {**inherited(os.environ), **ports, **self.settings}
+        files = render(load_model(self._renderer_environment()).model, str(self.root / "lua"))
+        owner = Owner(UID, UID) if os.getuid() == 0 else None
+        return publish(files, out or self.shared, owner).directory.name
+
+    def render_by_command(self) -> None:
+        """Publish a set with the renderer's own command, before the container is started."""
         program = Path(sys.executable).parent / "render-config"
-        command = [str(program), "--out", str(out), "--lua-path", str(self.root / "lua")]
+        command = [str(program), "--out", str(self.shared), "--lua-path", str(self.root / "lua")]
+        environment = {**inherited(os.environ), **self._renderer_environment()}
         subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
-        self._give(out)
-        return os.readlink(out / ".current")  # noqa: PTH115 -- the text of the link
+        self._give(self.shared)
 
     def start(self, *command: str) -> Self:
         """Start the entrypoint; `command` starts the engine, by default the local APISIX."""
@@ -183,6 +189,9 @@ class LocalContainer:
             folder.mkdir(parents=True)
         self._give(self.shared)
         self._give(self.prefix)
+
+    def _renderer_environment(self) -> dict[str, str]:
+        return {**{name: str(port) for name, port in self.ports.items()}, **self.settings}
 
     def _environment(self) -> dict[str, str]:
         return {
