@@ -12,7 +12,7 @@ from e2e.harness import Backend
 from e2e.harness import fleet as fleets
 from e2e.harness.calls import assert_own_error
 from e2e.harness.fleet import only
-from e2e.mock_azure_openai.script import Action, SseError
+from e2e.mock_azure_openai.script import Action, Split, SseError
 
 LATE_MS = 500
 SILENT = {
@@ -56,6 +56,16 @@ def test_a_silent_backend_is_passed_over_after_the_read_timeout(impatient, when,
     assert response.header("x-gateway-attempts") == ["2"]
     assert impatient.calls() == [1, 1, 0]
     impatient.alpha.wait_gone()
+
+
+def test_an_error_that_drips_in_is_not_waited_for_to_its_end(fleet):
+    drip = Split(split_every=1, pause_ms=500)
+    fleet.alpha.script(Action(status=503, body="x" * 1000, split=drip))
+
+    response = fleet.ask("pair")
+
+    assert response.body == only(fleet.bravo).sent
+    fleet.alpha.wait_gone()
 
 
 def test_a_body_that_stops_while_it_is_held_is_passed_over(impatient):

@@ -146,3 +146,10 @@ def test_an_answer_that_comes_byte_by_byte_is_read(wire):
     stream = OK + fields + b"transfer-encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 500
     seen = wire.by_bytes(stream + b"0\r\n\r\n")
     assert (seen.body, seen.keeps) == ("x" * 500, True)
+
+
+def test_the_rest_of_a_body_is_read_only_while_there_is_time(wire):
+    res = wire.opened(OK + b"content-length: 9\r\n\r\n", *[b"x"] * 9)
+    answers = iter([True, True, True, False])
+    assert wire.answer.read_all(res, 9, lambda: next(answers)) == (None, "body: timeout")
+    assert res.left == 6

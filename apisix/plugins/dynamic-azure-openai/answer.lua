@@ -28,14 +28,14 @@ local MALFORMED_CHUNK = "body: malformed chunk"
 local _M = {}
 
 
--- Fills the buffer; returns nil and the error when nothing came.
+-- Fills the buffer; returns the error when nothing came.
 local function fill(res, step)
     local data, err = res.sock:receiveany(READ_SIZE)
     if not data then
-        return nil, step .. ": " .. (err or "closed")
+        return step .. ": " .. (err or "closed")
     end
     res.buf = res.buf == "" and data or res.buf .. data
-    return true
+    return nil
 end
 
 
@@ -53,8 +53,8 @@ local function read_head_text(res)
         end
         -- what was looked at holds no end, but for up to three bytes of one
         from = #res.buf > 3 and #res.buf - 2 or 1
-        local ok, err = fill(res, "head")
-        if not ok then
+        local err = fill(res, "head")
+        if err then
             return nil, err
         end
     end
@@ -137,8 +137,8 @@ local function read_by_length(res)
         return nil
     end
     if res.buf == "" then
-        local ok, err = fill(res, "body")
-        if not ok then
+        local err = fill(res, "body")
+        if err then
             return nil, err
         end
     end
@@ -160,8 +160,8 @@ local function read_to_close(res)
         res.buf = ""
         return data
     end
-    local ok, err = fill(res, "body")
-    if ok then
+    local err = fill(res, "body")
+    if not err then
         return read_to_close(res)
     end
     if err == "body: closed" then
@@ -239,10 +239,7 @@ local function read_chunked(res)
 
         else
             res.buf, at = sub(res.buf, at), 1
-            if not err then
-                local _
-                _, err = fill(res, "body")
-            end
+            err = err or fill(res, "body")
             if err then
                 return nil, err
             end
@@ -275,11 +272,15 @@ end
 --- Reads the rest of a body up to a limit.
 -- @tparam table res an answer
 -- @tparam number limit in bytes
+-- @tparam[opt] function may_wait asked before each read; false ends it
 -- @treturn string|nil the body; nil when it is longer, or on error
 -- @treturn string|nil error
-function _M.read_all(res, limit)
+function _M.read_all(res, limit, may_wait)
     local pieces, size = {}, 0
     while true do
+        if may_wait and not may_wait() then
+            return nil, "body: timeout"
+        end
         local data, err = _M.read(res)
         if err then
             return nil, err

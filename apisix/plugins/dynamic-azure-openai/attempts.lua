@@ -160,8 +160,7 @@ end
 
 
 local function judge(r, res)
-    transport.set_read_timeout(res, ERROR_BODY_TIMEOUT_MS)
-    local body = transport.read_all(res, ERROR_BODY_LIMIT)
+    local body = transport.read_all(res, ERROR_BODY_LIMIT, ERROR_BODY_TIMEOUT_MS)
     transport.done(res)
     local status = res.status
     if not body then

@@ -109,7 +109,7 @@ local function fetch(r, pool, backend)
         return nil, err
     end
     local body
-    body, err = transport.read_all(res, BODY_LIMIT)
+    body, err = transport.read_all(res, BODY_LIMIT, READ_TIMEOUT_MS)
     transport.done(res)
     if not body or res.status ~= 200 then
         return nil, err or res.status

@@ -11,7 +11,10 @@ local answer = require("apisix.plugins.dynamic-azure-openai.answer")
 
 local ngx = ngx
 local tcp = ngx.socket.tcp
+local now = ngx.now
 local find = string.find
+local floor = math.floor
+local max = math.max
 
 local _M = {}
 
@@ -88,7 +91,23 @@ end
 
 
 _M.read = answer.read
-_M.read_all = answer.read_all
+
+
+--- Reads the rest of a body within a limit and a time: a backend that sends a byte now and then
+-- would never run into the timeout of a read.
+-- @tparam table res of `request`
+-- @tparam number limit in bytes
+-- @tparam number ms for all of it
+-- @treturn string|nil the body; nil when it is longer, or on error
+-- @treturn string|nil error
+function _M.read_all(res, limit, ms)
+    local deadline = now() + ms / 1000
+    return answer.read_all(res, limit, function()
+        local left = floor((deadline - now()) * 1000)
+        _M.set_read_timeout(res, max(left, 1))
+        return left > 0
+    end)
+end
 
 
 --- Gives the connection back for the next request, or closes it when it cannot be used again.
