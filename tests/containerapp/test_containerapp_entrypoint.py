@@ -184,6 +184,21 @@ def test_a_start_without_a_command_is_a_usage_error():
     assert "usage:" in ended.stderr
 
 
+def test_what_the_engine_writes_is_its_users_own(container):
+    box = container()
+    box.render()
+    box.run("/bin/sh", "-c", "umask")
+    assert "0077" in box.log.read_text().splitlines()
+
+
+def test_the_pid_of_an_earlier_run_is_gone_before_the_engine_starts(container):
+    box = container()
+    box.render()
+    pid_file = box.prefix / "logs/nginx.pid"
+    pid_file.write_text("1\n")
+    assert box.run("/bin/sh", "-c", f"! test -e {pid_file}")[0] == 0
+
+
 def test_the_exit_code_of_the_engine_is_the_containers(container):
     box = container()
     box.render()
