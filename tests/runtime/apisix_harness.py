@@ -42,6 +42,14 @@ def documents(ports, lua_path=ROOT, workers=2):
     return json.loads(json.dumps(spec))
 
 
+def script(path, text):
+    """Write a program of the shell."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
 class Running:
     """One `gateway up --runtime apisix`; `spec` is what it publishes at the start and at SIGHUP."""
 
