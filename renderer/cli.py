@@ -78,8 +78,8 @@ def run(options: Options, environ: Mapping[str, str]) -> None:
         RendererError: anything that the user has to know.
 
     """
-    env = {**environ, **(read_env_file(options.env_file) if options.env_file else {})}
-    compiled = load_model(env)
+    in_file = read_env_file(options.env_file) if options.env_file else {}
+    compiled = load_model({**environ, **in_file}, from_file=in_file)
     files = render(compiled.model, options.lua_path)
     for warning in compiled.warnings:
         click.echo(f"warning: {warning}", err=True)

@@ -24,13 +24,20 @@ from renderer.model import (
     Routing,
     Transport,
 )
-from renderer.names import BACKENDS, CLIENTS, near_misses, unknown_names, without_service_links
+from renderer.names import (
+    BACKENDS,
+    CLIENTS,
+    near_misses,
+    strangers,
+    unknown_names,
+    without_service_links,
+)
 from renderer.planned import PLANNED, check_planned
 from renderer.secrets import EnvSecretStore, SecretStore
 from renderer.settings import Settings, read_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 NO_TIMEOUT_MS = 86_400_000
 PORT_FIELDS = ("gateway_port", "status_port", "control_port", "metrics_port")
@@ -44,12 +51,18 @@ class Compiled:
     warnings: tuple[str, ...]
 
 
-def load_model(env: Mapping[str, str], secrets: SecretStore | None = None) -> Compiled:
+def load_model(
+    env: Mapping[str, str],
+    secrets: SecretStore | None = None,
+    *,
+    from_file: Collection[str] = (),
+) -> Compiled:
     """Compile environment variables into the model.
 
     Args:
         env: the variables, usually the process environment with an env file on top.
         secrets: where keys are looked up that `env` does not have; default is `env` itself.
+        from_file: names that an env file set; one that means nothing is a warning.
 
     Raises:
         ConfigurationError: with every wrong variable.
@@ -58,7 +71,9 @@ def load_model(env: Mapping[str, str], secrets: SecretStore | None = None) -> Co
     env = without_service_links(env)
     store = secrets or EnvSecretStore(env)
     settings, setting_problems = read_settings(env)
-    found = Findings(warnings=near_misses(env), problems=[*unknown_names(env), *setting_problems])
+    outside = {name: text for name, text in env.items() if name not in from_file}
+    warnings = [*near_misses(outside), *strangers(from_file)]
+    found = Findings(warnings=warnings, problems=[*unknown_names(env), *setting_problems])
     for name, planned in PLANNED.items():
         found.add(check_planned(name, env.get(name, ""), planned))
     backend_groups, unknown_backends = read_groups(env, BACKENDS)

@@ -14,7 +14,7 @@ from renderer.settings import INJECTED_SCHEMES, MIN_CLIENT_KEY, Settings
 from renderer.values import hint
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +143,20 @@ def unknown_names(env: Mapping[str, str]) -> list[UnknownVariableError]:
 def _nearest(name: str) -> str:
     indexed = [f"{CLIENTS.prefix}{field.name}_0" for field in CLIENT_FIELDS]
     return hint(name, (*SCALARS, *indexed)) or "; see docs/configuration.md for the names"
+
+
+def strangers(names: Iterable[str]) -> list[str]:
+    """Return a warning for each name of an env file that no part of the gateway knows.
+
+    An env file is written for the gateway, so a name in it that means nothing is most likely a
+    slip; the process environment is full of others' names.
+    """
+    known = (*SCALAR_PREFIXES, "AZURE_", "OPENAI_", "IDENTITY_", "MSI_", "REDIS_")
+    return [
+        f"{name}: in the env file, but not a setting of the gateway{_nearest(name.upper())}"
+        for name in sorted(set(names) - set(SCALARS))
+        if not name.startswith(known)
+    ]
 
 
 def near_misses(env: Mapping[str, str]) -> list[str]:

@@ -6,6 +6,7 @@ config.yaml changes, nginx.conf is made again, tested, and nginx is told to relo
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import grp
 import itertools
@@ -111,8 +112,10 @@ class Apisix:
 
     def kill(self) -> None:
         """End APISIX and its workers now."""
-        if self._process and self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
+        if self._process:
+            # the workers outlive a master that was killed, and keep its ports
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
 
     def news(self) -> list[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from renderer.env_file import read_env_file
 from renderer.errors import RendererError
 from runtime import report, status
 from runtime.engine import AUTO, RUNTIMES, engine_for
@@ -79,12 +80,16 @@ def check(env_file: Path | None, as_json: bool) -> None:
 
 @main.command(name="status")
 @click.option("--url", help="Control listener; default is CONTROL_PORT on this machine.")
+@env_file_option
 @click.option("--json", "as_json", is_flag=True, help="Machine output on stdout.")
-def show_status(url: str | None, as_json: bool) -> None:
+def show_status(url: str | None, env_file: Path | None, as_json: bool) -> None:
     """Show live backend states of a running gateway."""
 
     def run() -> None:
-        found = status.ask(url or status.control_url(os.environ), status.status_url(os.environ))
+        env = {**os.environ, **(read_env_file(env_file) if env_file else {})}
+        # the default port may belong to another gateway than the one at --url
+        readiness = status.status_url(env) if not url or "STATUS_PORT" in env else None
+        found = status.ask(url or status.control_url(env), readiness)
         if as_json:
             click.echo(json.dumps(found))
         else:

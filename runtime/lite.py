@@ -6,6 +6,7 @@ when the rest of the configuration changed is nginx told to reload.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import grp
 import json
@@ -99,8 +100,10 @@ class Lite:
 
     def kill(self) -> None:
         """End nginx and its workers now."""
-        if self._process and self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
+        if self._process:
+            # the workers outlive a master that was killed, and keep its ports
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
 
     def news(self) -> list[str]:
@@ -162,7 +165,10 @@ class Lite:
         for name, text in self._documents(config, 1).items():
             self._workdir.write(f"check/{name}", text)
         self._workdir.write("check/check.conf", check_conf(config, self._machine, folder))
-        done = self._run_nginx("check/check.conf")
+        try:
+            done = self._run_nginx("check/check.conf")
+        finally:
+            (folder / "lite.json").unlink(missing_ok=True)
         if done.returncode == 0:
             return
         said = done.stderr.decode(errors="replace")
@@ -176,11 +182,16 @@ class Lite:
             raise EngineStartError(f"nginx refuses its configuration: {_one_line(said)}")
 
     def _run_nginx(self, conf: str, *flags: str) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run(  # noqa: S603
-            self._command(conf, *flags),
-            stdin=subprocess.DEVNULL, capture_output=True, timeout=CHECK_SECONDS, check=False,
-            umask=0o077,
-        )  # fmt: skip
+        try:
+            return subprocess.run(  # noqa: S603
+                self._command(conf, *flags),
+                stdin=subprocess.DEVNULL, capture_output=True, timeout=CHECK_SECONDS, check=False,
+                umask=0o077,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            raise EngineStartError(
+                f"nginx did not finish checking {conf} within {CHECK_SECONDS} s"
+            ) from None
 
     def _publish(self, config: LiteConfig, *, reload: bool) -> None:
         self._version = max(self._version + 1, int(time.time()))

@@ -17,22 +17,14 @@ LUA_PATH = "GATEWAY_LUA_PATH"
 PLUGIN_FILE = "apisix/plugins/ai-providers/dynamic-azure-openai.lua"
 
 
-def environment(environ: Mapping[str, str], env_file: Path | None) -> dict[str, str]:
-    """Return the variables that count: the process's with the file's on top.
-
-    Raises:
-        EnvFileError: the file cannot be read or has a bad line.
-    """
-    return {**environ, **(read_env_file(env_file) if env_file else {})}
-
-
 def compile_env(environ: Mapping[str, str], env_file: Path | None) -> Compiled:
     """Return the model that the variables describe, and warnings.
 
     Raises:
         RendererError: a variable is wrong.
     """
-    return load_model(environment(environ, env_file))
+    in_file = read_env_file(env_file) if env_file else {}
+    return load_model({**environ, **in_file}, from_file=in_file)
 
 
 def render_to(out: Path, environ: Mapping[str, str], env_file: Path | None) -> tuple[str, ...]:
@@ -41,8 +33,9 @@ def render_to(out: Path, environ: Mapping[str, str], env_file: Path | None) -> t
     Raises:
         RendererError: a variable is wrong or the folder cannot be written; nothing has changed.
     """
-    env = environment(environ, env_file)
-    compiled = load_model(env)
+    in_file = read_env_file(env_file) if env_file else {}
+    env = {**environ, **in_file}
+    compiled = load_model(env, from_file=in_file)
     lua_path = None if env.get(LUA_PATH) else _own_lua_path()
     publish(render(compiled.model, lua_path), out)
     return compiled.warnings

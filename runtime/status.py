@@ -31,8 +31,12 @@ def status_url(env: Mapping[str, str]) -> str:
     return f"http://127.0.0.1:{env.get('STATUS_PORT', '7085')}"
 
 
-def ask(control: str, readiness: str) -> dict[str, Any]:
+def ask(control: str, readiness: str | None) -> dict[str, Any]:
     """Ask a gateway for its backends, and whether it is ready (None when that cannot be told).
+
+    Args:
+        control: its control listener.
+        readiness: its status listener; None when only the control listener is known.
 
     Raises:
         NotRunningError: nobody answers at `control`, or something else than a gateway does.
@@ -46,7 +50,7 @@ def ask(control: str, readiness: str) -> dict[str, Any]:
         found = None
     if reply.status != OK or not isinstance(found, dict) or "backends" not in found:
         raise NotRunningError(f"{control}/backends does not answer like a gateway ({reply.status})")
-    ready = probe.get(readiness, "/status/ready")
+    ready = probe.get(readiness, "/status/ready") if readiness else None
     return {**found, "ready": None if ready is None else ready.status == OK}
 
 

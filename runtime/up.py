@@ -73,6 +73,7 @@ class Gateway:
         self._render = render
         self._signals = Signals()
         self._target: str | None = None
+        self._refused: str | None = None
         self._pending: str | None = None
 
     def run(self) -> None:
@@ -118,27 +119,30 @@ class Gateway:
             self._signals.reload = False
             self._render_again()
         target = current_target(self._workdir.rendered)
-        if target is not None and target != self._target:
-            self._target = target
-            self._apply()
+        if target is not None and target not in (self._target, self._refused):
+            self._apply(target)
         if self._pending and self._engine.ready():
             say(f"configuration {self._pending} is in use")
             self._pending = None
 
     def _render_again(self) -> None:
+        # what stood in the way of a set that was refused may be gone
+        self._refused = None
         try:
             for warning in self._render():
                 say(f"warning: {warning}")
         except (RendererError, GatewayError) as error:
             say(f"not applied, the old configuration stays: {error}")
 
-    def _apply(self) -> None:
+    def _apply(self, target: str) -> None:
         try:
             rendered = read_set(self._workdir.rendered)
             self._engine.apply(rendered)
         except GatewayError as error:
+            self._refused = target
             say(f"not applied, the old configuration stays: {error}")
         else:
+            self._target, self._refused = target, None
             self._pending = rendered.digest[:12]
 
     def _drain(self) -> None:

@@ -72,7 +72,7 @@ def test_a_stream_that_began_before_a_change_ends_as_it_began(pair):
         first.release()
         answer = connection.read_response()
     assert answer.complete
-    assert answer.body == calls.without_usage(first.journal[0].sent)
+    assert answer.body == calls.without_usage(first.wait_done(1)[0].sent)
 
 
 def test_bad_settings_keep_the_old_set_and_say_one_line(pair):
@@ -109,7 +109,7 @@ def test_a_stop_lets_an_open_stream_finish_and_ends_with_0(pair):
     # Only now: nginx waits for the client's end of the connection, for a few seconds.
     stopping.join()
     assert answer.complete
-    assert answer.body == calls.without_usage(first.journal[0].sent)
+    assert answer.body == calls.without_usage(first.wait_done(1)[0].sent)
     assert codes == [0]
 
 

@@ -99,7 +99,7 @@ def test_headers_alone_are_never_sent_on_however_long_the_first_byte_takes(mocks
     answer = gw.request("POST", calls.CHAT, body=ASKED)
     assert answer.status == 200
     assert answer.complete
-    assert answer.body == second.journal[0].sent
+    assert answer.body == second.wait_done(1)[0].sent
 
 
 def test_a_head_larger_than_the_hold_is_sent(mocks, gateway):

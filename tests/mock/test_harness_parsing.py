@@ -92,7 +92,7 @@ def test_none_takes_a_setting_away():
 
 
 def test_an_env_file_cannot_hold_line_breaks():
-    assert env_file({"B": "2", "A": "1"}) == "A=1\nB=2\n"
+    assert env_file({"B": "2", "A": "1"}) == 'A="1"\nB="2"\n'
     with pytest.raises(ValueError, match="A: a line break"):
         env_file({"A": "1\nB=2"})
 

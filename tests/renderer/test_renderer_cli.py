@@ -10,6 +10,8 @@ import pytest
 from click.testing import Result
 from renderer_support import BACKEND_KEY, CLIENT_KEY, environment
 
+from renderer.compile import load_model
+from renderer.env_file import read_env_file
 from renderer.redact import Secret
 
 Cli = Callable[..., Result]
@@ -139,3 +141,25 @@ def test_the_installed_command_reads_the_process_environment(tmp_path: Path):
     )
 
     assert done.stdout.startswith("published ")
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("STATUS_PROT", "STATUS_PORT"),
+        ("MAX_REQUEST_BODY", "MAX_REQUEST_BODY_MB"),
+        ("azure_openai_key_0", None),
+    ],
+)
+def test_a_name_in_the_env_file_that_means_nothing_is_a_warning(tmp_path, name, meant):
+    env_file = tmp_path / "env"
+    env_file.write_text(
+        "AZURE_OPENAI_ENDPOINT_0=https://a.openai.azure.com\nAZURE_OPENAI_KEY_0=abcdefgh\n"
+        f"GATEWAY_CLIENT_NAME_0=a\nGATEWAY_CLIENT_KEY_0=abcdefgh\n{name}=1\n"
+    )
+
+    compiled = load_model(read_env_file(env_file), from_file=read_env_file(env_file))
+
+    (warning,) = compiled.warnings
+    assert warning.startswith(f"{name}: in the env file, but not a setting")
+    assert meant is None or f"did you mean {meant}?" in warning

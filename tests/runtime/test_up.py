@@ -213,6 +213,11 @@ def test_a_port_in_use_is_said_with_its_variable(gateway, index, variable):
     assert stderr == f"error: {variable}: 127.0.0.1:{refused.ports[index]} is in use"
 
 
+def accepts(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def test_a_dead_engine_ends_the_command(gateway):
     running = gateway().start()
 
@@ -220,6 +225,23 @@ def test_a_dead_engine_ends_the_command(gateway):
 
     assert running.process.wait(20) == 49
     assert "error: the engine ended by itself" in running.stderr
+    wait_until(lambda: not accepts(running.ports[0]), "the end of the workers")
+
+
+def test_a_set_that_was_refused_is_tried_again_on_sighup(gateway):
+    running = gateway().start()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        running.spec["config"]["apisix"]["node_listen"][0]["port"] = port
+        running.write_spec()
+        running.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "is in use" in running.stderr, "the refusal")
+
+    running.process.send_signal(signal.SIGHUP)
+
+    wait_until(lambda: accepts(port), "the new port")
 
 
 def test_nginx_ends_when_the_command_is_killed(gateway):

@@ -51,7 +51,7 @@ end
 
 local function injects(r, backend)
     local scanned = r.scanned
-    if not scanned or not scanned.stream or r.asks_usage then
+    if not scanned or not scanned.stream or r.asks_usage or r.never_injects then
         return false
     end
     local version = backend.api_version or request.api_version(r.args)
@@ -104,8 +104,8 @@ end
 local function status_failed(r, status, fields, body)
     keep(r, status, fields, body)
     r.final = is_late(r)
-    local say = (status == 401 or status == 403) and notices.refused or notices.failed
-    say(r.backend.name, status)
+    local notice = (status == 401 or status == 403) and notices.refused or notices.failed
+    notice(r.backend.name, status)
     telemetry.attempt_ended(r.ctx, r, tostring(status), status)
     return false
 end
@@ -115,8 +115,7 @@ end
 local function say(r, status, fields, body)
     response.head(r, status, fields, false)
     ngx.header["Content-Length"] = #body
-    response.send(r, body)
-    r.completed = true
+    r.completed = response.send(r, body)
 end
 
 
@@ -169,6 +168,7 @@ local function judge(r, res)
     end
     if status == 400 and r.injected and find(body, "stream_options", 1, true) then
         remember_refusal(r.backend, r)
+        r.never_injects = true
         telemetry.attempt_ended(r.ctx, r, tostring(status), status)
         return nil
     end

@@ -108,6 +108,7 @@ local function before_proxy(r)
     if ok then
         return finish(status, body)
     end
+    r.failed = true
     core.log.error("request ", r.request_id, " failed: ", status)
     if ngx.headers_sent then
         r.cut = true

@@ -79,8 +79,8 @@ local function end_stream(r, res, st)
     local rest = stream.finish(st)
     r.usage, r.model = st.usage, st.model
     transport.done(res)
-    if rest ~= "" or not r.sent then
-        send(r, res, rest)
+    if (rest ~= "" or not r.sent) and not send(r, res, rest) then
+        return ngx.exit(499)
     end
     r.completed = true
     return true

@@ -57,7 +57,10 @@ end
 -- @tparam string bytes
 -- @treturn boolean whether the client is still there
 function _M.send(r, bytes)
-    r.sent = true
+    if not r.sent then
+        -- nothing is attempted again: a long stream must not keep a large request in memory
+        r.sent, r.body, r.scanned, r.header_lines = true, nil, nil, nil
+    end
     if not ngx_print(bytes) then
         return false
     end

@@ -32,6 +32,8 @@ function _M.new(ctx, pool, route)
         attempts = 0,
         started = nil,         -- of the request, seconds
         attempt_started = nil,
+        never_injects = false, -- the backend refused what the gateway had added
+        failed = false,        -- by an error of the gateway's own
         injected = false,      -- this attempt asked for the usage event on its own
         ttft_ms = nil,         -- of the attempt that answered
         sent = false,          -- something was flushed to the client

@@ -184,7 +184,8 @@ function _M.finish(ctx, r)
     end
     r.finished = true
     if r.in_flight then
-        _M.attempt_ended(ctx, r, r.cut and "reset" or "client_gone", r.cut and 502 or 499)
+        local what = r.failed and "internal_error" or r.cut and "reset" or "client_gone"
+        _M.attempt_ended(ctx, r, what, what == "client_gone" and 499 or 502)
     end
     if served(r) and r.deployment then
         learn(r.deployment)
