@@ -1,8 +1,11 @@
 """APISIX's own plugins on the same route, and stock providers on a route beside it."""
 
+import http.server
 import json
 import secrets
+import threading
 import time
+from typing import ClassVar
 
 import pytest
 import yaml
@@ -168,3 +171,51 @@ def test_a_stock_provider_serves_on_its_own_route_beside_ours(fleet, change):
     assert ours.status == 200
     assert ours.header("x-gateway-backend") == [first.name]
     assert (len(first.journal), len(second.journal)) == (1, 1)
+
+
+class Collector(http.server.BaseHTTPRequestHandler):
+    """Takes spans over OTLP/HTTP; the body is protobuf."""
+
+    bodies: ClassVar[list[bytes]] = []
+
+    def do_POST(self):
+        self.bodies.append(self.rfile.read(int(self.headers["content-length"])))
+        self.send_response(200)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+
+@pytest.fixture
+def collector():
+    Collector.bodies.clear()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Collector)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def test_opentelemetry_sends_a_span_and_the_backend_gets_its_context(fleet, change, collector):
+    first, _, gw = fleet
+    metadata = {
+        "id": "opentelemetry",
+        "collector": {"address": f"127.0.0.1:{collector.server_port}", "request_timeout": 3},
+        "batch_span_processor": {"inactive_timeout": 1, "batch_timeout": 1},
+    }
+
+    def trace(document):
+        document["routes"][0]["plugins"]["opentelemetry"] = {"sampler": {"name": "always_on"}}
+        document.setdefault("plugin_metadata", []).append(metadata)
+
+    change(gw, trace)
+    assert ask(gw).status == 200
+
+    (context,) = first.journal[-1].header("traceparent")
+    trace_id = bytes.fromhex(context.split("-")[1])
+    deadline = time.monotonic() + 15
+    while not any(trace_id in body for body in Collector.bodies):
+        assert time.monotonic() < deadline, "no span of that trace was sent"
+        time.sleep(0.05)
