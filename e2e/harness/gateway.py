@@ -273,8 +273,9 @@ class Gateway:
                 raise GatewayError(self._with_log(f"{message} within {timeout} s"))
             time.sleep(_STEP_SECONDS)
 
-    def _published(self) -> list[str]:
-        return sorted(str(link.readlink()) for link in self.workdir.rglob(".current"))
+    def _published(self) -> str:
+        # nothing is searched for: old sets are removed while this looks
+        return str((self.workdir / "rendered/.current").readlink())
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:
