@@ -106,7 +106,7 @@ def test_a_changed_config_yaml_is_taken_over_by_new_workers(apisix):
     before = running.workers()
     running.spec["config"]["nginx_config"]["worker_processes"] = 3
     running.apply()
-    assert len(running.workers()) == 3
+    wait_until(lambda: len(running.workers()) == 3, "three workers")
     assert not before.keys() & running.workers().keys()
     assert running.get("/status/ready", port=1).status == 200
     assert running.get().status == 401
