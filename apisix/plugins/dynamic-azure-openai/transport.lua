@@ -13,10 +13,22 @@ local ngx = ngx
 local tcp = ngx.socket.tcp
 local now = ngx.now
 local find = string.find
+local pcall = pcall
 local floor = math.floor
 local max = math.max
 
 local _M = {}
+
+
+-- A handshake that ends without waiting and whose certificate is not trusted raises in
+-- lua-resty-core. Without a session (nil, never false) the result is always looked at.
+local function handshake(sock, server_name, verify)
+    local returned, ok, err = pcall(sock.sslhandshake, sock, nil, server_name, verify)
+    if not returned then
+        return nil, "certificate not accepted"
+    end
+    return ok, err
+end
 
 
 local function open(backend, pool)
@@ -32,7 +44,7 @@ local function open(backend, pool)
         return nil, "connect: " .. (err or "failed")
     end
     if backend.tls and sock:getreusedtimes() == 0 then
-        ok, err = sock:sslhandshake(nil, backend.server_name, pool.ssl_verify)
+        ok, err = handshake(sock, backend.server_name, pool.ssl_verify)
         if not ok then
             sock:close()
             return nil, "tls: " .. (err or "failed")
