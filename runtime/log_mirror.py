@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 IMPORTANT = re.compile(rb"^\S+ \S+ \[(error|crit|alert|emerg)\] ")
+# nginx adds the request line, query included, and clients put secrets into queries
+REQUEST = re.compile(rb', request: "[^"]*"')
 MAX_LINES = 20
 MAX_BYTES = 1 << 20
 
@@ -39,7 +41,7 @@ class LogMirror:
             self._offset = stream.tell()
         complete, _, self._rest = data.rpartition(b"\n")
         found = [line for line in complete.split(b"\n") if IMPORTANT.match(line)]
-        shown = [line.decode(errors="replace") for line in found[:MAX_LINES]]
+        shown = [REQUEST.sub(b"", line).decode(errors="replace") for line in found[:MAX_LINES]]
         if len(found) > MAX_LINES:
             shown.append(f"... and {len(found) - MAX_LINES} more in {self._path}")
         return shown

@@ -139,3 +139,18 @@ def test_runtimes_of_later_versions_are_refused_by_name():
     for name in later:
         with pytest.raises(RuntimeNotAvailableError, match=f"runtime {name} is not available"):
             engine_for(name, None)
+
+
+def test_the_request_line_of_a_log_line_is_not_shown(tmp_path):
+    log = tmp_path / "error.log"
+    log.touch()
+    mirror = LogMirror(log)
+
+    log.write_text(
+        "2026/01/01 00:00:00 [error] 1#1: *2 recv() failed, client: 1.2.3.4, "
+        'request: "POST /v1/x?api-key=canary HTTP/1.1", host: "h"\n'
+    )
+
+    (line,) = mirror.lines()
+    assert "canary" not in line
+    assert line.endswith('client: 1.2.3.4, host: "h"')
