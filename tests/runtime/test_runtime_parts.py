@@ -9,11 +9,9 @@ import pytest
 
 import renderer.errors
 import runtime.errors
-from runtime.engine import RUNTIMES, engine_for
 from runtime.errors import (
     GatewayError,
     PortInUseError,
-    RuntimeNotAvailableError,
     WorkdirError,
     WorkdirLockedError,
 )
@@ -131,14 +129,6 @@ def test_the_mirror_starts_over_when_the_file_was_emptied(tmp_path):
     log.write_text(entry("error", "new"))
 
     assert [line.split()[-1] for line in mirror.lines()] == ["new"]
-
-
-def test_runtimes_of_later_versions_are_refused_by_name():
-    later = [name for name, create in RUNTIMES.items() if create is None]
-
-    for name in later:
-        with pytest.raises(RuntimeNotAvailableError, match=f"runtime {name} is not available"):
-            engine_for(name, None)
 
 
 def test_the_request_line_of_a_log_line_is_not_shown(tmp_path):
