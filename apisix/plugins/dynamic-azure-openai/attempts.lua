@@ -19,7 +19,6 @@ local transport = require("apisix.plugins.dynamic-azure-openai.transport")
 local ngx = ngx
 local now = ngx.now
 local find = string.find
-local lower = string.lower
 local tostring = tostring
 local type = type
 
@@ -179,10 +178,9 @@ local function judge(r, res)
 end
 
 
-local function is_event_stream(res)
-    local content_type = res.headers["content-type"]
-    return content_type and find(lower(content_type), "text/event-stream", 1, true)
-        and not res.headers["content-encoding"]
+-- A compressed stream cannot be looked into; it is relayed as any other body.
+local function is_readable_stream(res)
+    return relay.is_event_stream(res) and not res.headers["content-encoding"]
 end
 
 
@@ -201,7 +199,7 @@ local function attempt(r)
         return judge(r, res)
     end
     local done
-    if is_event_stream(res) then
+    if is_readable_stream(res) then
         done, err = relay_events(r, res)
 
     else

@@ -174,7 +174,10 @@ local function usage_of_tail(tail)
 end
 
 
-local function is_event_stream(res)
+--- Whether an answer is an event stream.
+-- @tparam table res answer of `transport.request`
+-- @treturn boolean
+function _M.is_event_stream(res)
     return find(lower(res.headers["content-type"] or ""), "text/event-stream", 1, true) ~= nil
 end
 
@@ -185,7 +188,7 @@ local function read_compressed(r, res, copy)
     if not text then
         return
     end
-    if is_event_stream(res) then
+    if _M.is_event_stream(res) then
         local st = stream.new(false, 0)
         stream.push(st, text)
         r.usage, r.model = st.usage, st.model
@@ -280,7 +283,7 @@ end
 -- @treturn string|nil transport error; nothing was sent then
 function _M.body(r, res)
     -- a compressed event stream cannot be looked into: it is not held at all
-    local limit = is_event_stream(res) and 0 or r.pool.settings.json_hold_bytes
+    local limit = _M.is_event_stream(res) and 0 or r.pool.settings.json_hold_bytes
     local pieces, size = {}, 0
     while size <= limit do
         local data, err = transport.read(res)
