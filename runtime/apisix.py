@@ -6,8 +6,6 @@ config.yaml changes, nginx.conf is made again, tested, and nginx is told to relo
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import grp
 import itertools
 import os
@@ -22,14 +20,13 @@ from runtime import apisix_files as files
 from runtime import apisix_home, ports
 from runtime.errors import EngineStartError, UnsupportedError, WorkdirError
 from runtime.log_mirror import LogMirror
-from runtime.processes import engine_of, serving_workers
+from runtime.processes import die_with_parent, engine_of, kill_group, serving_workers
 
 if TYPE_CHECKING:
     from runtime.apisix_home import Installation
     from runtime.rendered import RenderedSet
     from runtime.workdir import Workdir
 
-PR_SET_PDEATHSIG = 1
 INSTANCE = "apisix"
 UNPRIVILEGED = "nobody"
 REMAKE_SECONDS = 30
@@ -113,10 +110,7 @@ class Apisix:
     def kill(self) -> None:
         """End APISIX and its workers now."""
         if self._process:
-            # the workers outlive a master that was killed, and keep its ports
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+            kill_group(self._process)
 
     def news(self) -> list[str]:
         """Return what APISIX logged as an error since the last call."""
@@ -217,7 +211,7 @@ class Apisix:
                 stderr=stream,
                 umask=0o077,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 -- no threads here
+                preexec_fn=die_with_parent,  # noqa: PLW1509 -- no threads here
             )
 
 
@@ -231,8 +225,3 @@ def _free_folder(workdir: Path) -> Path:
 def _open_to_others(folder: Path) -> bool:
     # below a private folder only its owner's processes can read anything: workers stay root then
     return all(path.stat().st_mode & stat.S_IXOTH for path in (folder, *folder.parents))
-
-
-def _die_with_parent() -> None:
-    """Have the engine drain and end when `gateway up` is killed without a chance to say so."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGQUIT)

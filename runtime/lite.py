@@ -6,8 +6,6 @@ when the rest of the configuration changed is nginx told to reload.
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import grp
 import json
 import os
@@ -23,12 +21,12 @@ from runtime.errors import EngineStartError, UnsupportedError
 from runtime.lite_config import LiteConfig, check_conf, nginx_conf, read_config
 from runtime.lite_host import Machine, inspect
 from runtime.log_mirror import LogMirror
+from runtime.processes import die_with_parent, kill_group
 
 if TYPE_CHECKING:
     from runtime.rendered import RenderedSet
     from runtime.workdir import Workdir
 
-PR_SET_PDEATHSIG = 1
 CHECK_SECONDS = 30
 CHECK_MARK = "lite-check: "
 START_LOG = "logs/start.log"
@@ -101,10 +99,7 @@ class Lite:
     def kill(self) -> None:
         """End nginx and its workers now."""
         if self._process:
-            # the workers outlive a master that was killed, and keep its ports
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+            kill_group(self._process)
 
     def news(self) -> list[str]:
         """Return what nginx logged as an error since the last call."""
@@ -232,17 +227,12 @@ class Lite:
                 stdin=subprocess.DEVNULL, stderr=stream, umask=0o077,
                 # its own session: Ctrl-C in a terminal must drain, not cut
                 start_new_session=True,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 -- no threads here
+                preexec_fn=die_with_parent,  # noqa: PLW1509 -- no threads here
             )  # fmt: skip
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process and self._process.poll() is None:
             self._process.send_signal(number)
-
-
-def _die_with_parent() -> None:
-    """Have nginx drain and end when `gateway up` is killed without a chance to say so."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGQUIT)
 
 
 def _one_line(text: str) -> str:

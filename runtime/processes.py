@@ -1,12 +1,39 @@
-"""What /proc tells about nginx processes; on a system without it, nothing."""
+"""The engines' processes: how they end, and what /proc tells about them.
+
+On a system without /proc it tells nothing.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
+import signal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    import subprocess
+
+PR_SET_PDEATHSIG = 1
 PROC = Path("/proc")
 SERVING = b"nginx: worker process"
+
+
+def die_with_parent() -> None:
+    """Have the engine drain and end when `gateway up` is killed without a chance to say so.
+
+    Runs in the child between fork and exec.
+    """
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGQUIT)
+
+
+def kill_group(process: subprocess.Popen[bytes]) -> None:
+    """End a master that leads a session of its own, and all its workers, now."""
+    # the workers outlive a master that was killed, and keep its ports
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def serving_workers(master: int) -> frozenset[int]:

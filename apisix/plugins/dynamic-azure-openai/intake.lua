@@ -151,7 +151,6 @@ function _M.read(ctx, pool, limit)
     local r = state.new(ctx, pool, route)
     r.request_id = id
     r.args = match(target, "%?(.*)$")
-    r.started = ngx.req.start_time()
     r.key_hash = key_hash(ctx, pool.settings)
     if route.operation.method ~= "GET" then
         local code = scan_body(ctx, r, limit)

@@ -30,7 +30,6 @@ function _M.new(ctx, pool, route)
         tried = nil,           -- set of backend indexes
         backend = nil,         -- of the current attempt
         attempts = 0,
-        started = nil,         -- of the request, seconds
         attempt_started = nil,
         never_injects = false, -- the backend refused what the gateway had added
         failed = false,        -- by an error of the gateway's own
